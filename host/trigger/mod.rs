@@ -1,0 +1,4 @@
+//! Triggers: outside events become mailbox messages. They use supervision's handle and never enter a worker.
+
+pub mod phase;
+pub mod schedule;
