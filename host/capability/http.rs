@@ -52,14 +52,13 @@ pub struct Ledger {
 impl Ledger {
     /// Forgets the event before.
     pub fn reset(&self) {
-        todo!()
     }
     /// What was seen of the newest finished request to exactly this URL in this event.
     pub fn evidence(&self, url: &str) -> Option<Evidence> {
-        todo!()
+        None
     }
     pub fn waited(&self) -> Duration {
-        todo!()
+        Duration::ZERO
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Deployment {
     pub spec: Arc<WorkerSpec>,
     pub component: Arc<Component>,
     /// Why this is not what the files on disk say, when it is not.
-    pub held_back: Option<String>,
+    pub held_back: Option<Arc<str>>,
 }
 
 /// What reconciling needs to hear from supervision.
@@ -321,6 +321,11 @@ impl Supervisor {
 
     pub fn view(&self, name: &str) -> Option<WorkerView> {
         self.unit(name).map(|unit| view::worker(&unit))
+    }
+
+    /// The spec a worker runs by.
+    pub fn spec(&self, name: &str) -> Option<Arc<WorkerSpec>> {
+        self.unit(name).map(|unit| unit.deployed().deployment.spec.clone())
     }
 
     pub fn why(&self, name: &str) -> Option<Why> {

@@ -75,7 +75,7 @@ pub(super) fn worker(unit: &Unit) -> WorkerView {
         memory_peak_bytes: load(&facts.memory_peak),
         file: spec.origin.file.to_string(),
         line: spec.origin.line,
-        held_back: deployed.deployment.held_back.clone(),
+        held_back: deployed.deployment.held_back.as_deref().map(str::to_owned),
     }
 }
 
