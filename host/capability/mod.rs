@@ -3,4 +3,6 @@
 //! A capability has three moments: linked once, its grants checked once a worker, its state made once an instance.
 //! Must not call another capability or decide restarts.
 
+pub mod grant;
 pub mod http;
+pub mod secrets;
