@@ -13,3 +13,8 @@ pub mod limiter;
 pub mod checks;
 pub mod journal;
 pub mod store;
+pub mod api;
+pub mod appliance;
+pub mod cli;
+pub mod config;
+pub mod telemetry;
