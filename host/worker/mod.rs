@@ -33,6 +33,12 @@ pub struct Surface {
     pub command: bool,
 }
 
+/// Reads what a component file offers and wants, without running or keeping it.
+#[allow(clippy::allow_attributes_without_reason, clippy::todo)] // skeleton
+pub fn inspect(_path: &Path) -> Result<Surface, ComponentError> {
+    todo!()
+}
+
 /// A compiled component, ready to instantiate.
 #[derive(Debug)]
 pub struct Component {
