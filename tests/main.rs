@@ -9,5 +9,14 @@
     reason = "a test that can't go on fails"
 )]
 
-// Restart policy and schedule arithmetic, as pure data.
-mod policy;
+// The real binary on folders of its own, and a web site to watch.
+mod support;
+
+// Rooms, through their public faces.
+mod api; // the admin API: access, bounds, streams, metrics, description
+mod cli; // the command line: help, tables, plans, problems, settings
+mod policy; // restart policy and schedule arithmetic, as pure data
+
+// The whole host, through the real binary.
+mod poller; // reference system 1, the URL poller, and its faults not to copy
+mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers

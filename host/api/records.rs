@@ -266,6 +266,7 @@ pub struct HistoryParams {
     /// Default: now.
     until: Option<Timestamp>,
     /// Default: minutes up to 6 h, hours up to 14 days, days beyond.
+    #[param(inline)]
     resolution: Option<Width>,
 }
 

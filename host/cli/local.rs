@@ -1,0 +1,55 @@
+//! Verbs that look at this machine: manifest files, components, what a host needs. None of them needs a host.
+
+use std::path::PathBuf;
+
+use super::{
+    Console,
+    args::{self, Host},
+    check,
+    doctor::{self, Verdict},
+    env,
+    failure::{Code, Failure},
+    inspect,
+    remote::connect,
+};
+use crate::{
+    api::host::HostView,
+    config::{Layer, Settings},
+    worker::{self, ComponentError},
+};
+
+fn settings(host: &Host, config: Option<PathBuf>) -> Result<Settings, Failure> {
+    Ok(Settings::load(Layer { config, data: host.data.clone(), ..Layer::default() }, &env)?)
+}
+
+pub fn check_files(host: &Host, args: args::Check, console: &mut Console) -> Result<Code, Failure> {
+    let defaults = settings(host, args.config)?.defaults;
+    let report = check::run(&args.files, defaults, args.plugins.as_deref());
+    console.answer(args.output, &report.problems, |paint| check::render(&report, paint))?;
+    Ok(if report.problems.is_empty() { Code::Done } else { Code::Refused })
+}
+
+pub fn inspect_file(args: &args::Inspect, console: &mut Console) -> Result<Code, Failure> {
+    let surface = worker::inspect(&args.file).map_err(|error| {
+        let code = match error {
+            ComponentError::Unreadable { .. } if !args.file.exists() => Code::NotFound,
+            ComponentError::Unreadable { .. } => Code::Failed,
+            ComponentError::Invalid { .. } => Code::Refused,
+        };
+        Failure::new(code, error.to_string())
+    })?;
+    let seen = inspect::inspect(&surface);
+    console.answer(args.output, &seen, |paint| inspect::render(&seen, paint))
+}
+
+pub async fn look(host: &Host, args: args::Doctor, console: &mut Console) -> Result<Code, Failure> {
+    let settings = settings(host, args.config)?;
+    // Whatever keeps a host from answering is one finding among others.
+    let running: Option<HostView> = match connect(host) {
+        Ok(client) => client.get("host", &[]).await.ok(),
+        Err(_) => None,
+    };
+    let findings = doctor::look(&settings, running.as_ref(), console.paint.now);
+    console.show(|paint| doctor::render(&findings, paint))?;
+    Ok(if doctor::worst(&findings) == Verdict::Fail { Code::Failed } else { Code::Done })
+}
