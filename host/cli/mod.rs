@@ -18,6 +18,7 @@ pub mod show;
 pub mod table;
 
 use std::{
+    error::Error as _,
     io::{self, IsTerminal, Write},
     process::ExitCode,
 };
