@@ -5,10 +5,10 @@
 use std::{collections::HashSet, net::IpAddr};
 
 use super::{
-    hints::name_fault,
+    hints::{name_fault, nearest},
     reader::Field,
     spec::{Destination, Host},
-    tree::{At, Node, Value},
+    tree::{Node, Value},
 };
 
 /// Names below this reach other workers' routes without leaving the process.
@@ -58,11 +58,10 @@ pub(super) fn entry<'n>(field: &Field<'n>) -> Option<Allowed<'n>> {
     }
 }
 
-/// All destinations of `entries`, each once, in order. None: a problem is reported.
-pub(super) fn resolve(entries: &[Allowed<'_>], config: &Node<'_>) -> Option<Vec<Destination>> {
+/// All destinations of `entries`, each once, in order.
+pub(super) fn resolve(entries: &[Allowed<'_>], config: &Node<'_>) -> Vec<Destination> {
     let mut out = Vec::new();
     let mut seen = HashSet::new();
-    let mut fine = true;
     let mut add = |destination: Destination| {
         if seen.insert(destination.clone()) {
             out.push(destination);
@@ -73,63 +72,48 @@ pub(super) fn resolve(entries: &[Allowed<'_>], config: &Node<'_>) -> Option<Vec<
             Allowed::Named(named) => add(named.clone()),
             Allowed::FromConfig(field, path) => {
                 let steps: Vec<&str> = path.split('.').collect();
-                fine &= walk(config, &steps, "config", field, &mut add);
+                walk(config, &steps, "config", field, &mut add);
             }
         }
     }
-    fine.then_some(out)
+    out
 }
 
 /// Follows `steps` from `node`, through every list on the way.
-fn walk(node: &Node<'_>, steps: &[&str], path: &str, allow: &Field<'_>, add: &mut impl FnMut(Destination)) -> bool {
+fn walk(node: &Node<'_>, steps: &[&str], path: &str, allow: &Field<'_>, add: &mut impl FnMut(Destination)) {
     if let Value::List(items) = &node.value {
-        let each = items
-            .iter()
-            .enumerate()
-            .map(|(i, item)| walk(item, steps, &format!("{path}[{i}]"), allow, add));
-        return each.fold(true, |fine, next| fine & next);
+        for (i, item) in items.iter().enumerate() {
+            walk(item, steps, &format!("{path}[{i}]"), allow, add);
+        }
+        return;
     }
-    let wanted = allow.node;
-    let complain = |at: At, message: String, hint: String| {
-        allow.report.say(
-            if at == At::Header { wanted.at } else { at },
-            Some(&allow.path),
-            message,
-            Some(hint),
-        );
-        false
-    };
     if let Some((step, rest)) = steps.split_first() {
         let below = format!("{path}.{step}");
-        return match node.get(step) {
-            Some(next) => walk(next, rest, &below, allow, add),
-            None => complain(
-                wanted.at,
-                format!("{below} doesn't exist"),
-                format!("add {step} to the config, or name the hosts here"),
-            ),
+        if let Some(next) = node.get(step) {
+            return walk(next, rest, &below, allow, add);
+        }
+        let hint = match nearest(step, node.keys()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("add {step} to the config, or name the hosts here"),
         };
+        return allow.complain(format!("{below} doesn't exist"), Some(hint));
     }
+    let complain = |message: String, hint: &str| allow.report.say(node.at, Some(&allow.path), message, Some(hint.to_owned()));
     match &node.value {
         Value::Text(text) => match destination(text, Source::Config) {
-            Ok(found) => {
-                add(found);
-                true
-            }
-            Err(refusal) => complain(node.at, format!("{path}: {}", refusal.message), refusal.hint),
+            Ok(found) => add(found),
+            Err(refusal) => complain(format!("{path}: {}", refusal.message), &refusal.hint),
         },
         Value::Table(_) => match node.get("url") {
             Some(url) => walk(url, &[], &format!("{path}.url"), allow, add),
             None => complain(
-                node.at,
                 format!("{path} has no url"),
-                "name the field, for example \"config:machines.address\"".to_owned(),
+                "name the field, for example \"config:machines.address\"",
             ),
         },
         _ => complain(
-            node.at,
             format!("{path} must be text, not {}", node.kind()),
-            "write a URL or an address in quotes".to_owned(),
+            "write a URL or an address in quotes",
         ),
     }
 }
@@ -222,6 +206,15 @@ fn origin(text: &str, scheme: &str, rest: &str, source: Source) -> Result<Destin
             cut(authority)
         );
         return refuse(format!("\"{}\" is a URL; allow takes origins", cut(text)), hint);
+    }
+    if authority.is_empty() {
+        return refuse(
+            format!("\"{}\" names no host", cut(text)),
+            format!("write for example \"{scheme}://example.com\""),
+        );
+    }
+    if authority.starts_with('[') && !authority.contains(']') {
+        return refuse(format!("\"{}\" is no URL", cut(text)), "close the address with \"]\"");
     }
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),

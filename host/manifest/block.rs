@@ -61,7 +61,7 @@ pub(super) fn check(split: &Split<'_>, file: &Arc<str>, below: &[Entry<'static>]
         }
     }
     let name = split.read_name().filter(|_| split.kind != Kind::Other);
-    let worker = name.as_deref().filter(|_| split.kind == Kind::Worker);
+    let worker = name.as_deref().filter(|name| split.kind == Kind::Worker && !name.is_empty());
     let place = |found| problem(split, file, worker, found);
     let problems = report.into_found().into_iter().map(place).collect();
     let name_at = place_of(split, split.name.map_or(At::Header, |(_, at)| At::Offset(at)));
@@ -150,6 +150,9 @@ fn syntax(split: &Split<'_>, error: &SyntaxError, report: &Report) {
 
 /// The mistakes everybody makes: text without quotes, a key twice, a colon for an equals sign.
 fn syntax_hint(line: &str, message: &str) -> Option<String> {
+    if message.contains("multi-line") {
+        return Some("a text that opens with three quotes needs three at its end".to_owned());
+    }
     if message.contains("duplicate key") {
         return Some("keep one of them".to_owned());
     }
@@ -194,13 +197,23 @@ fn problem(split: &Split<'_>, file: &str, worker: Option<&str>, found: Found) ->
         At::Defaults => format!("{} (from [defaults] in skep.toml)", found.message),
         At::Offset(_) | At::Header => found.message,
     };
+    let field = found.field.map(|field| bounded(field, 200));
+    let worker = worker.map(|worker| bounded(worker.to_owned(), 80));
     Problem {
         file: file.to_owned(),
         line,
         column,
-        worker: worker.map(str::to_owned),
-        field: found.field,
-        message,
-        hint: found.hint,
+        worker,
+        field,
+        message: bounded(message, 400),
+        hint: found.hint.map(|hint| bounded(hint, 400)),
+    }
+}
+
+/// Text of a manifest is quoted in problems; a manifest may hold one value of megabytes.
+fn bounded(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text,
+        Some((end, _)) => [text.get(..end).unwrap_or_default(), "…"].concat(),
     }
 }

@@ -25,15 +25,15 @@ const MAX_TITLE: usize = 200;
 const MAX_NOTES: usize = 16 << 10;
 const MAX_REPLICAS: u32 = 1_000;
 
-/// Checks one worker; several specs where it has `each`. None: at least one problem is reported.
+/// Checks one worker; several specs where it has `each`. Whatever it answers is void once a problem is reported.
 pub(super) fn worker(mut table: Reader<'_>, origin: &Origin) -> Option<Vec<WorkerSpec>> {
     let name = tables::name(&mut table, "\"pages\"");
     let live = live(&mut table);
     let run = run(&mut table);
-    let grants = or_default(table.take("grants"), grants::Draft::default(), grants::draft);
+    let grants = table.take("grants").and_then(|f| grants::draft(&f)).unwrap_or_default();
     let (config, each) = (table.take("config"), table.take("each"));
     let report = table.report();
-    table.finish(moved_field);
+    table.finish("field", moved_field);
 
     // Config and grants are looked at even when other fields are wrong, so that all problems come at once.
     let empty = Node {
@@ -46,12 +46,12 @@ pub(super) fn worker(mut table: Reader<'_>, origin: &Origin) -> Option<Vec<Worke
     };
     let items = match each {
         None => vec![Item::whole(config.clone())],
-        Some(field) => each::items(&field, config, report)?,
+        Some(field) => each::items(&field, config, report),
     };
     let seen = |item: &Item<'_>| {
-        let granted = grants.as_ref().and_then(|draft| draft.resolve(&item.config));
+        let granted = grants.resolve(&item.config);
         let config = to_json(&item.config, "config", report);
-        Some((Arc::new(granted?), Arc::new(config?)))
+        Some((Arc::new(granted), Arc::new(config?)))
     };
     let seen: Vec<_> = items.iter().map(seen).collect();
     let (name, live, (run, instance)) = (name?, live?, run?);
@@ -229,7 +229,7 @@ fn component(field: &Field<'_>) -> Option<String> {
         return None;
     }
     if !text.ends_with(".wasm") || text.starts_with('.') || text.chars().any(char::is_control) {
-        let stem = text.split('.').find(|part| !part.is_empty()).unwrap_or("poller");
+        let stem = text.split('.').find(|part| !matches!(*part, "" | "wasm")).unwrap_or("poller");
         let stem: String = stem.chars().filter(|c| !c.is_control()).collect();
         field.complain(
             format!("\"{}\" is no .wasm file", text.escape_debug()),
@@ -276,7 +276,7 @@ pub(super) fn to_json(node: &Node<'_>, path: &str, report: &super::reader::Repor
         },
         Value::Bool(yes) => Some(Json::Bool(*yes)),
         Value::Datetime(when) => Some(Json::String(when.clone())),
-        Value::Unusable(reason) => unusable(reason, "write it as text"),
+        Value::Unusable { reason, hint } => unusable(reason, hint),
         Value::List(items) => {
             let read: Vec<_> = items
                 .iter()

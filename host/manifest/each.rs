@@ -39,50 +39,44 @@ impl<'n> Item<'n> {
     }
 }
 
-/// The items that `each` names. None: a problem is reported.
-pub(super) fn items<'n>(each: &Field<'_>, config: &Node<'n>, report: &Report) -> Option<Vec<Item<'n>>> {
-    let key = each.text("\"machines\"")?;
+/// The items that `each` names; one with a problem is left out, since the problem is reported.
+pub(super) fn items<'n>(each: &Field<'_>, config: &Node<'n>, report: &Report) -> Vec<Item<'n>> {
+    let Some(key) = each.text("\"machines\"") else { return Vec::new() };
     let path = format!("config.{key}");
-    let list = match config.get(key) {
-        None => {
-            each.complain(
-                format!("{path} doesn't exist"),
-                Some(format!("add [[worker.config.{key}]] tables, one for each item")),
-            );
-            return None;
-        }
-        Some(node) => node,
+    let Some(list) = config.get(key) else {
+        each.complain(
+            format!("{path} doesn't exist"),
+            Some(format!("add [[worker.config.{key}]] tables, one for each item")),
+        );
+        return Vec::new();
     };
     let Value::List(written) = &list.value else {
         let message = format!("must be a list of tables, since each names it, not {}", list.kind());
         report.say(list.at, Some(&path), message, Some(format!("write [[worker.config.{key}]]")));
-        return None;
+        return Vec::new();
     };
     let mut seen = HashMap::new();
-    let read: Vec<Option<Item<'n>>> = written
-        .iter()
-        .enumerate()
-        .map(|(i, node)| {
-            let path = format!("{path}[{i}]");
-            let item = item(node, &path, report, || reduced(config, key, list.at, node))?;
-            if let Some(first) = seen.insert(item.name.clone(), i) {
-                let message = format!(
-                    "the name \"{}\" is already taken by item {}",
-                    item.name.unwrap_or_default(),
-                    first + 1
-                );
-                report.say(
-                    node.at,
-                    Some(&format!("{path}.name")),
-                    message,
-                    Some("give one of them another name".to_owned()),
-                );
-                return None;
-            }
-            Some(item)
-        })
-        .collect();
-    read.into_iter().collect()
+    let mut items = Vec::with_capacity(written.len());
+    for (i, node) in written.iter().enumerate() {
+        let path = format!("{path}[{i}]");
+        let Some(item) = item(node, &path, report, || reduced(config, key, list.at, node)) else {
+            continue;
+        };
+        let name = item.name.clone().unwrap_or_default();
+        if let Some(first) = seen.get(&name) {
+            let message = format!("the name \"{name}\" is already taken by item {first}");
+            report.say(
+                node.at,
+                Some(&format!("{path}.name")),
+                message,
+                Some("give one of them another name".to_owned()),
+            );
+            continue;
+        }
+        seen.insert(name, i + 1);
+        items.push(item);
+    }
+    items
 }
 
 fn item<'n>(node: &Node<'n>, path: &str, report: &Report, config: impl FnOnce() -> Node<'n>) -> Option<Item<'n>> {

@@ -5,7 +5,7 @@
 use std::{cell::RefCell, ops::RangeInclusive, time::Duration};
 
 use super::{
-    hints::{name_fault, nearest},
+    hints::{corrected_name, name_fault, nearest},
     spec::Rate,
     tree::{At, Entry, Node, Value},
     units::{UnitError, parse_duration, parse_size, print_duration, print_size},
@@ -75,7 +75,7 @@ impl<'n> Field<'n> {
     pub fn wrong_type<T>(&self, expected: &str, example: &str) -> Option<T> {
         let key = self.path.rsplit('.').next().unwrap_or(&self.path);
         match self.node.value {
-            Value::Unusable(reason) => self.complain(reason, None),
+            Value::Unusable { reason, hint } => self.complain(reason, Some(hint.to_owned())),
             _ if self.path.ends_with(']') => self.complain(
                 format!("must be {expected}, not {}", self.node.kind()),
                 Some(format!("write {example}")),
@@ -114,9 +114,8 @@ impl<'n> Field<'n> {
             None => Some(text),
             Some(fault) => {
                 let shown: String = text.chars().take(80).collect();
-                let hint = super::hints::corrected_name(text).map(|name| format!("write \"{name}\""));
-                self.complain(format!("\"{shown}\": {fault}"), hint);
-                None
+                let better = corrected_name(text).map_or_else(|| example.to_owned(), |name| format!("\"{name}\""));
+                self.refuse(format!("\"{shown}\": {fault}"), format!("write {better}"))
             }
         }
     }
@@ -129,8 +128,16 @@ impl<'n> Field<'n> {
     }
 
     pub fn integer(&self, range: RangeInclusive<u32>) -> Option<u32> {
-        let Value::Integer(number) = self.node.value else {
-            return self.wrong_type("a whole number", &range.start().max(&1).to_string());
+        let number = match &self.node.value {
+            Value::Integer(number) => *number,
+            other => {
+                let quoted = if let Value::Text(text) = other {
+                    text.trim().parse().ok().filter(|n| range.contains(n))
+                } else {
+                    None
+                };
+                return self.wrong_type("a whole number", &quoted.unwrap_or(*range.start().max(&1)).to_string());
+            }
         };
         match u32::try_from(number).ok().filter(|n| range.contains(n)) {
             Some(number) => Some(number),
@@ -298,8 +305,8 @@ impl<'n> Reader<'n> {
         self.report
     }
 
-    /// Complains of every field that nobody took. `elsewhere` knows words that belong in another place.
-    pub fn finish(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {
+    /// Complains of every field (or whatever `noun` says) that nobody took. `elsewhere` knows words that belong in another place.
+    pub fn finish(self, noun: &str, elsewhere: impl Fn(&str) -> Option<&'static str>) {
         for entry in self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_ref())) {
             let shown: String = entry.key.chars().take(80).collect();
             let hint = match (elsewhere(&entry.key), nearest(&entry.key, self.known.iter().copied())) {
@@ -308,7 +315,8 @@ impl<'n> Reader<'n> {
                 (None, None) if self.known.len() > 12 => "take it out; what the worker itself reads belongs in config = { … }".to_owned(),
                 (None, None) => format!("known here: {}", self.known.join(", ")),
             };
-            self.report.say(entry.at, Some(&self.dotted(&shown)), "unknown field", Some(hint));
+            self.report
+                .say(entry.at, Some(&self.dotted(&shown)), format!("unknown {noun}"), Some(hint));
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) fn limiter(mut table: Reader<'_>, origin: Origin) -> Option<LimiterSp
     let name = name(&mut table, "\"exchange\"");
     let rate = table.need("rate", "\"5/s\"").and_then(|f| f.rate());
     let burst = or_default(table.take("burst"), 1, |f| f.integer(1..=1_000_000));
-    table.finish(|_| None);
+    table.finish("field", |_| None);
     Some(LimiterSpec {
         name: name?,
         origin,
@@ -50,7 +50,7 @@ pub(super) fn queue(mut table: Reader<'_>, origin: Origin) -> Option<QueueSpec> 
     let result_ttl = or_default(table.take("result_ttl"), QueueSpec::RESULT_TTL, |f| {
         f.duration(MILLISECOND..=DAY * 366, "\"1h\"")
     });
-    table.finish(|word| match word {
+    table.finish("field", |word| match word {
         "rate" => Some("declare a [[limiter]] and write limiter = \"NAME\""),
         "retries" | "attempts" => Some("write max_attempts = 20"),
         "concurrency" => Some("it belongs to the worker: jobs = { queue = \"…\", concurrency = 4 }"),
@@ -71,7 +71,7 @@ pub(super) fn maintenance(mut table: Reader<'_>, origin: Origin) -> Option<Maint
     let name = name(&mut table, "\"backup-night\"");
     let workers = or_default(table.take("workers"), Vec::new(), |f| f.list_of("[\"pages\"]", worker_or_group));
     let window = window(&mut table);
-    table.finish(|word| match word {
+    table.finish("field", |word| match word {
         "start" | "begin" => Some("write from = 2030-01-31T22:00:00Z"),
         "end" | "to" => Some("write until = 2030-01-31T23:00:00Z"),
         "for" | "length" => Some("write duration = \"1h\""),
@@ -156,6 +156,10 @@ fn moment(field: &Field<'_>) -> Option<jiff::Timestamp> {
 
 fn worker_or_group(field: &Field<'_>) -> Option<String> {
     let text = field.text("\"pages\"")?;
+    if text.trim() == "group:" {
+        field.complain("names no group", Some("write for example \"group:home\"".to_owned()));
+        return None;
+    }
     let group = text.strip_prefix("group:").is_some_and(|group| !group.trim().is_empty());
     if group
         || text

@@ -60,7 +60,7 @@ pub(super) fn schedule(field: &Field<'_>) -> Option<Schedule> {
             None
         }
     };
-    table.finish(|word| match word {
+    table.finish("field", |word| match word {
         "interval" | "period" => Some("write every = \"30s\""),
         "tz" | "zone" | "time_zone" => Some("write timezone = \"UTC\""),
         "expression" | "at" => Some("write cron = \"*/5 * * * *\""),
@@ -141,7 +141,7 @@ pub(super) fn jobs(field: &Field<'_>) -> Option<JobsTrigger> {
     let mut table = field.table("{ queue = \"todo\" }")?;
     let queue = table.need("queue", "\"todo\"").and_then(|f| f.name("\"todo\"").map(str::to_owned));
     let concurrency = or_default(table.take("concurrency"), 1, |f| f.integer(1..=1_024));
-    table.finish(|_| None);
+    table.finish("field", |_| None);
     Some(JobsTrigger {
         queue: queue?,
         concurrency: concurrency?,
@@ -160,7 +160,7 @@ pub(super) fn http(field: &Field<'_>) -> Option<HttpTrigger> {
     let methods = or_default(table.take("methods"), Vec::new(), |f| f.list_of("[\"GET\"]", method));
     let body_bytes = or_default(table.take("body"), 1 << 20, |f| f.size(0..=MAX_BODY, "\"1MiB\""));
     let concurrency = or_default(table.take("concurrency"), 64, |f| f.integer(1..=1_024));
-    table.finish(|word| {
+    table.finish("field", |word| {
         matches!(word, "allow" | "rate" | "lan" | "limiter").then_some("requests a worker makes are granted in grants = { http = { … } }")
     });
     Some(HttpTrigger {
@@ -223,7 +223,7 @@ pub(super) fn command(field: &Field<'_>) -> Option<CommandSpec> {
     });
     let env = or_default(table.take("env"), BTreeMap::new(), environment);
     let stdin = or_default(table.take("stdin"), None, |f| f.text("\"…\"").map(|text| Some(text.to_owned())));
-    table.finish(|_| None);
+    table.finish("field", |_| None);
     Some(CommandSpec {
         args: args?,
         env: env?,
@@ -292,6 +292,6 @@ pub(super) fn optional<'n, T>(field: Option<Field<'n>>, check: impl FnOnce(&Fiel
 pub(super) fn small_table<'n, T>(field: &Field<'n>, example: &str, read: impl FnOnce(&mut Reader<'n>) -> Option<T>) -> Option<T> {
     let mut table = field.table(example)?;
     let value = read(&mut table);
-    table.finish(|_| None);
+    table.finish("field", |_| None);
     value
 }

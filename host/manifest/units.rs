@@ -217,8 +217,8 @@ impl FromStr for Rate {
                 "lengthen the span: \"1/2s\" is one every two seconds",
             )),
             _ => Err(UnitError::new(
-                format!("\"{whole}\" must allow 1 to {} events", Self::MOST),
-                "write for example \"5/s\"; paused = true stops a worker's ticks",
+                format!("\"{whole}\": the count must be from 1 to {}", Self::MOST),
+                "write for example \"5/s\"",
             )),
         }
     }

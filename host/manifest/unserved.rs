@@ -45,6 +45,7 @@ pub fn not_in_this_build(spec: &FileSpec) -> Vec<Problem> {
             .iter()
             .map(|window| problem(&window.origin, None, "[[maintenance]]")),
     );
+    problems.sort_by_key(|problem| problem.line);
     problems
 }
 
