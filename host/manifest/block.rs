@@ -52,10 +52,7 @@ pub(super) fn check(split: &Split<'_>, file: &Arc<str>, below: &[Entry<'static>]
             Err(error) => syntax(split, &error, &report),
             Ok(document) if split.kind == Kind::Other => stray(split, &document, &report),
             Ok(document) => {
-                let origin = Origin {
-                    file: Arc::clone(file),
-                    line: split.line + split.header_line,
-                };
+                let origin = Origin { file: Arc::clone(file), line: split.line + split.header_line };
                 made = declared(split.kind, document, below, origin, &report);
             }
         }
@@ -65,13 +62,7 @@ pub(super) fn check(split: &Split<'_>, file: &Arc<str>, below: &[Entry<'static>]
     let place = |found| problem(split, file, worker, found);
     let problems = report.into_found().into_iter().map(place).collect();
     let name_at = place_of(split, split.name.map_or(At::Header, |(_, at)| At::Offset(at)));
-    Checked {
-        kind: split.kind,
-        made,
-        name: name.filter(|name| name_fault(name).is_none()).map(Name::from),
-        name_at,
-        problems,
-    }
+    Checked { kind: split.kind, made, name: name.filter(|name| name_fault(name).is_none()).map(Name::from), name_at, problems }
 }
 
 fn declared(kind: Kind, document: Vec<Entry<'_>>, below: &[Entry<'static>], origin: Origin, report: &Report) -> Made {
@@ -108,31 +99,21 @@ fn declared(kind: Kind, document: Vec<Entry<'_>>, below: &[Entry<'static>], orig
 fn stray(split: &Split<'_>, document: &[Entry<'_>], report: &Report) {
     let Some(root) = split.root else {
         for entry in document {
-            report.say(
-                entry.at,
-                Some(&entry.key),
-                "stands in no table",
-                Some("write [[worker]] on a line above it".to_owned()),
-            );
+            report.say(entry.at, Some(&entry.key), "stands in no table", Some("write [[worker]] on a line above it".to_owned()));
         }
         return;
     };
     let known = Kind::TABLES.iter().map(|kind| kind.as_str());
     let (message, hint) = match (known.clone().find(|kind| *kind == root), nearest(root, known)) {
-        (Some(kind), _) if split.orphan => (
-            format!("a table of [[{kind}]] that follows none"),
-            format!("move it right below its [[{kind}]]"),
-        ),
+        (Some(kind), _) if split.orphan => {
+            (format!("a table of [[{kind}]] that follows none"), format!("move it right below its [[{kind}]]"))
+        }
         (Some(kind), _) => (format!("[{kind}] must be [[{kind}]]"), format!("write [[{kind}]]")),
-        _ if root == "defaults" => (
-            "defaults don't belong in a manifest".to_owned(),
-            "write [defaults] in skep.toml".to_owned(),
-        ),
+        _ if root == "defaults" => ("defaults don't belong in a manifest".to_owned(), "write [defaults] in skep.toml".to_owned()),
         (None, Some(kind)) => (format!("unknown table \"{root}\""), format!("did you mean [[{kind}]]?")),
-        (None, None) => (
-            format!("unknown table \"{root}\""),
-            "tables are [[worker]], [[limiter]], [[queue]] and [[maintenance]]".to_owned(),
-        ),
+        (None, None) => {
+            (format!("unknown table \"{root}\""), "tables are [[worker]], [[limiter]], [[queue]] and [[maintenance]]".to_owned())
+        }
     };
     report.say(At::Header, None, message, Some(hint));
 }
@@ -140,12 +121,7 @@ fn stray(split: &Split<'_>, document: &[Entry<'_>], report: &Report) {
 fn syntax(split: &Split<'_>, error: &SyntaxError, report: &Report) {
     let at = error.at.map_or(At::Header, At::Offset);
     let line = error.at.map_or("", |at| line_at(split.text, at));
-    report.say(
-        at,
-        None,
-        format!("not valid TOML: {}", error.message),
-        syntax_hint(line, &error.message),
-    );
+    report.say(at, None, format!("not valid TOML: {}", error.message), syntax_hint(line, &error.message));
 }
 
 /// The mistakes everybody makes: text without quotes, a key twice, a colon for an equals sign.
@@ -180,11 +156,7 @@ fn place_of(split: &Split<'_>, at: At) -> (u32, u32) {
         At::Header | At::Defaults => split.header,
     };
     // An error at the very end of a block stands on its last line, not on the next block's first.
-    let offset = if offset == split.text.len() {
-        split.text.trim_end().len()
-    } else {
-        offset
-    };
+    let offset = if offset == split.text.len() { split.text.trim_end().len() } else { offset };
     let before = split.text.get(..offset).unwrap_or_default();
     let line = before.bytes().filter(|b| *b == b'\n').count();
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

@@ -24,16 +24,12 @@ pub(super) fn draft<'n>(field: &Field<'n>) -> Option<Draft<'n>> {
     let mut table = field.table("{ http = { allow = [\"https://example.com\"] } }")?;
     let http = table.take("http").and_then(|f| http(&f));
     let ping = table.take("ping").and_then(|f| ping(&f));
-    let queue_push = table.take("queue").and_then(|f| {
-        small_table(&f, "{ push = [\"todo\"] }", |t| {
-            t.need("push", "[\"todo\"]").and_then(|f| names(&f, "[\"todo\"]"))
-        })
-    });
+    let queue_push = table
+        .take("queue")
+        .and_then(|f| small_table(&f, "{ push = [\"todo\"] }", |t| t.need("push", "[\"todo\"]").and_then(|f| names(&f, "[\"todo\"]"))));
     let kv = table.take("kv").and_then(|f| names(&f, "[\"bucket\"]"));
     let call = table.take("call").and_then(|f| f.list_of("[\"worker\"]", worker_name));
-    let limiter = table
-        .take("limiter")
-        .and_then(|f| small_table(&f, "{ acquire = [\"name\"] }", limiter));
+    let limiter = table.take("limiter").and_then(|f| small_table(&f, "{ acquire = [\"name\"] }", limiter));
     let publish = table.take("publish").and_then(|f| f.list_of("[\"checks.*\"]", topic));
     table.finish("capability", moved_grant);
     let (limiter_acquire, limiter_set_rate) = limiter.unwrap_or_default();
@@ -54,14 +50,8 @@ impl Draft<'_> {
     /// Fills in what `config:` entries find in `config`.
     pub fn resolve(&self, config: &Node<'_>) -> Grants {
         Grants {
-            http: self.http.as_ref().map(|(entries, grant)| HttpGrant {
-                allow: allow::resolve(entries, config),
-                ..grant.clone()
-            }),
-            ping: self.ping.as_ref().map(|(entries, grant)| PingGrant {
-                allow: allow::resolve(entries, config),
-                ..grant.clone()
-            }),
+            http: self.http.as_ref().map(|(entries, grant)| HttpGrant { allow: allow::resolve(entries, config), ..grant.clone() }),
+            ping: self.ping.as_ref().map(|(entries, grant)| PingGrant { allow: allow::resolve(entries, config), ..grant.clone() }),
             ..self.rest.clone()
         }
     }
@@ -74,10 +64,7 @@ fn http<'n>(field: &Field<'n>) -> Option<(Vec<Allowed<'n>>, HttpGrant)> {
     let paths = table.take("paths").and_then(|f| f.list_of("[\"/api\"]", path));
     let (rate, limiter) = (table.take("rate"), table.take("limiter"));
     if let (Some(_), Some(both)) = (&rate, &limiter) {
-        both.complain(
-            "rate and limiter can't stand together",
-            Some("keep one: the limiter has a rate of its own".to_owned()),
-        );
+        both.complain("rate and limiter can't stand together", Some("keep one: the limiter has a rate of its own".to_owned()));
     }
     let grant = HttpGrant {
         allow: Vec::new(),
@@ -104,9 +91,7 @@ fn ping<'n>(field: &Field<'n>) -> Option<(Vec<Allowed<'n>>, PingGrant)> {
     let mut table = field.table("{ allow = [\"nas.lan\"] }")?;
     let allow = allow_list(&mut table, "[\"nas.lan\"]");
     let lan = table.take("lan").and_then(|f| f.bool()).unwrap_or(false);
-    table.finish("field", |word| {
-        matches!(word, "hosts" | "addresses" | "to").then_some("write allow = [\"nas.lan\"]")
-    });
+    table.finish("field", |word| matches!(word, "hosts" | "addresses" | "to").then_some("write allow = [\"nas.lan\"]"));
     Some((allow?, PingGrant { allow: Vec::new(), lan }))
 }
 
@@ -128,10 +113,7 @@ fn authority_file(field: &Field<'_>) -> Option<String> {
     let text = field.short_text(1_024, "\"home-ca.pem\"")?;
     let outside = text.starts_with('/') || text.contains(['\\', '\0']) || text.split('/').any(|step| step == "..");
     if outside {
-        field.complain(
-            "must stand in the manifests folder",
-            Some("copy the file there and write its name: \"home-ca.pem\"".to_owned()),
-        );
+        field.complain("must stand in the manifests folder", Some("copy the file there and write its name: \"home-ca.pem\"".to_owned()));
     }
     (!outside).then(|| text.to_owned())
 }

@@ -36,11 +36,7 @@ pub(super) fn corrected_name(name: &str) -> Option<String> {
     if out.is_empty() {
         return None;
     }
-    let out = if out.bytes().all(|b| b.is_ascii_digit()) {
-        format!("w{out}").chars().take(MAX_NAME).collect()
-    } else {
-        out.to_owned()
-    };
+    let out = if out.bytes().all(|b| b.is_ascii_digit()) { format!("w{out}").chars().take(MAX_NAME).collect() } else { out.to_owned() };
     Some(out)
 }
 
