@@ -4,7 +4,7 @@
 //! the runtime, or keep state beyond what a [`Parser`] remembers.
 //!
 //! ```text
-//! text → blocks (top-level tables) → block → tree (as written) → check, triggers, grants, allow, each, tables → spec (checked)
+//! text → lexer → blocks (top-level tables) → block → tree (as written) → check, triggers, grants, allow, each, tables → spec (checked)
 //!                     parser remembers ┘      └ defaults below       with reader, hints and units at hand
 //! specs of all files → references (names, limiters, workers), unserved (not in this build) · old, new → differences
 //! text → edit → text
@@ -19,6 +19,7 @@ mod differences;
 mod each;
 pub mod edit;
 mod grants;
+
 pub(crate) mod hints;
 mod parser;
 mod reader;
