@@ -1,1 +1,15 @@
-//! tests
+//! skep's integration tests: one binary, a module a subject.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that can't go on fails"
+)]
+
+// Outbound HTTP: grants, pools, TLS, secrets, bounds, evidence.
+mod http_out;
+// The rate limiter, alone.
+mod limiter;
