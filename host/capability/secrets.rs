@@ -35,13 +35,16 @@ const FRESH: Duration = Duration::from_secs(10);
 /// Values remembered for masking; the oldest go first.
 const MAX_KNOWN: usize = 1024;
 
+/// The environment, by variable.
+pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Where secrets are looked for, in this order.
 #[derive(Clone)]
 pub struct Sources {
     /// One file each, readable by its owner only.
     pub folder: PathBuf,
     /// Environment variables: `SKEP_SECRET_API_KEY` for `api-key`.
-    pub variable: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub variable: Variables,
     /// systemd's credentials folder.
     pub credentials: Option<PathBuf>,
 }

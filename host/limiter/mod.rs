@@ -92,7 +92,17 @@ impl Limiter {
 
     /// Another rate, in force at once, also for those who wait.
     pub fn set_rate(&self, rate: Rate) {
-        self.shared.lock().policy.set_rate(rate);
+        let mut line = self.shared.lock();
+        let burst = line.policy.burst();
+        line.policy.set(rate, burst);
+        self.shared.changed.notify_one();
+    }
+
+    /// Another burst, in force at once.
+    pub fn set_burst(&self, burst: u32) {
+        let mut line = self.shared.lock();
+        let rate = line.policy.rate();
+        line.policy.set(rate, burst);
         self.shared.changed.notify_one();
     }
 

@@ -87,10 +87,15 @@ impl Policy {
         Ok(())
     }
 
-    /// Another rate, in force from here on; what was given before is reckoned as if it had been in force then.
-    pub fn set_rate(&mut self, rate: Rate) {
+    pub fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    /// Another rate and burst, in force from here on; what was given before is reckoned as if they had been in force then.
+    pub fn set(&mut self, rate: Rate, burst: u32) {
         self.rate = rate;
-        self.window = Window::new(rate, self.burst);
+        self.burst = burst;
+        self.window = Window::new(rate, burst);
         self.forget();
         if let (Some(oldest), Some(newest)) = (self.given.front(), self.given.back()) {
             let replayed = self.given.iter().fold(*oldest, |paid, at| paid.max(*at) + self.window.spacing);

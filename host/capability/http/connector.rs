@@ -148,7 +148,7 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, Fault> {
 }
 
 async fn one(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, Fault> {
-    let handshake = http1::Builder::new().max_buf_size(BUFFER_BYTES).handshake(TokioIo::new(stream)).await;
+    let handshake = http1::Builder::new().max_buf_size(BUFFER_BYTES).max_header_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(|error| Fault::of_head(&error))?;
     // Ends when the sender is dropped or the peer closes; its errors reach whoever waits for a response.
     tokio::spawn(connection);

@@ -187,11 +187,9 @@ fn address_to(request: &mut Request<Sent>, target: &Uri, key: &Key, link: &Link,
             if !keep_alive {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            *request.uri_mut() = match target.path_and_query() {
-                Some(path) if path.as_str().starts_with('/') => Uri::from(path.clone()),
-                Some(path) => Uri::try_from(format!("/{path}")).map_err(|_| Fault::of(Error::HttpRequestUriInvalid))?,
-                None => Uri::from(PathAndQuery::from_static("/")),
-            };
+            // Written out, because a path without its slash (`http://host?query`) gets it only then.
+            let path = target.path_and_query().map_or_else(|| "/".to_owned(), PathAndQuery::to_string);
+            *request.uri_mut() = Uri::try_from(path).map_err(|_| Fault::of(Error::HttpRequestUriInvalid))?;
         }
         Sender::Many(_) => {
             headers.remove(HOST);

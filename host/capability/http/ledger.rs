@@ -4,6 +4,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     net::SocketAddr,
     str::FromStr,
     sync::{
@@ -77,6 +78,12 @@ pub(super) struct Timing {
     pub first_byte: Option<Duration>,
     pub peer: Option<SocketAddr>,
     pub certificate_expires: Option<Timestamp>,
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("in_flight", &self.in_flight).field("waits", &self.waits).finish_non_exhaustive()
+    }
 }
 
 impl Default for Ledger {
@@ -234,9 +241,11 @@ impl Exchange {
 
 /// One way to write a URL, however the guest wrote it.
 pub(super) fn key(uri: &Uri) -> Option<String> {
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    Some(format!("{}{slash}{path}", Origin::of(uri)?))
+    let origin = Origin::of(uri)?;
+    Some(match uri.path_and_query() {
+        Some(path) => format!("{origin}{path}"),
+        None => format!("{origin}/"),
+    })
 }
 
 impl std::fmt::Debug for Ledger {

@@ -18,6 +18,7 @@ mod tls;
 
 use std::{
     borrow::Cow,
+    fmt,
     path::PathBuf,
     sync::{
         Arc,
@@ -81,6 +82,12 @@ pub struct Client {
     pool: Arc<Pool>,
     tls: tls::Shared,
     secrets: Secrets,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -152,6 +159,12 @@ pub struct Outbound {
     config: Option<Arc<ClientConfig>>,
     keep_alive: bool,
     in_flight: AtomicUsize,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").field("worker", &self.worker).field("gate", &self.gate).finish_non_exhaustive()
+    }
 }
 
 impl Outbound {

@@ -6,13 +6,15 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
     client::{
-        Resumption,
+        Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
     },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
@@ -68,14 +70,20 @@ impl Shared {
 /// The trust that a PEM file stands for.
 pub(super) fn only(pem: &[u8]) -> Result<(Trust, Arc<ClientConfig>), String> {
     let mut roots = RootCertStore::empty();
+    let mut named = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| format!("it is no PEM: {error}"))?;
-        roots.add(certificate).map_err(|error| format!("it has a certificate that can't be an authority: {error}"))?;
+        roots.add(certificate.clone()).map_err(|error| format!("it has a certificate that can't be an authority: {error}"))?;
+        named.push(certificate);
     }
     if roots.is_empty() {
         return Err("it has no certificate (-----BEGIN CERTIFICATE-----)".to_owned());
     }
-    Ok((Trust::Only(Sha256::digest(pem).into()), trusting(roots)?))
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+    let authorities = verifier.map_err(|error| error.to_string())?;
+    let config = builder(&provider)?.dangerous().with_custom_certificate_verifier(Arc::new(Named { named, authorities }));
+    Ok((Trust::Only(Sha256::digest(pem).into()), finished(config.with_no_client_auth())))
 }
 
 fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
@@ -98,6 +106,61 @@ fn finished(mut config: ClientConfig) -> Arc<ClientConfig> {
 pub(super) fn expires(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()
+}
+
+/// `ca`: what its authorities signed, and its certificates themselves. A self-signed certificate made with openssl's defaults
+/// calls itself an authority, and as such no verifier takes it for a server; naming it in `ca` says exactly that it is one.
+#[derive(Debug)]
+struct Named {
+    named: Vec<CertificateDer<'static>>,
+    authorities: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        if !self.named.contains(end_entity) {
+            return self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        }
+        verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(end_entity).map_err(|_| CertificateError::BadEncoding)?;
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if seconds > parsed.validity().not_after.timestamp() {
+            return Err(CertificateError::Expired.into());
+        }
+        if seconds < parsed.validity().not_before.timestamp() {
+            return Err(CertificateError::NotValidYet.into());
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.authorities.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.authorities.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
 }
 
 /// `verify = false`: any certificate will do, but the peer must still hold its key.

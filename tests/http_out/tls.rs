@@ -1,0 +1,177 @@
+//! Certificates, authorities, HTTP/2.
+
+use std::{path::Path, sync::Arc};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use skep::manifest::spec::HttpGrant;
+use wasmtime_wasi_http::Error;
+
+use super::{Server, Worker, client, get, grant, post, read};
+
+/// A certificate authority of the test's own.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        // Each its own name, as authorities have.
+        params.distinguished_name.push(DnType::CommonName, format!("{:02x?}", &key.public_key_raw()[..16]));
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    /// A server's configuration for these names, valid until 2096-02-03.
+    pub fn server(&self, names: &[&str]) -> Arc<rustls::ServerConfig> {
+        self.until(names, 2096, &[b"h2", b"http/1.1"])
+    }
+
+    /// A server that shows the authority's own certificate, as `openssl req -x509` makes them.
+    pub fn itself(name: &str, year: i32) -> (Self, Arc<rustls::ServerConfig>) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(year, 2, 3);
+        let key = KeyPair::generate().unwrap();
+        let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let issuer = CertifiedIssuer::self_signed(params, key).unwrap();
+        let config = server_config(issuer.der().clone(), der, &[b"http/1.1"]);
+        (Self(issuer), config)
+    }
+
+    pub fn until(&self, names: &[&str], year: i32, protocols: &[&[u8]]) -> Arc<rustls::ServerConfig> {
+        let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(year, 2, 3);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        server_config(certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap(), protocols)
+    }
+
+    /// Writes its PEM where a manifest's `ca` is looked up.
+    pub fn write(&self, data: &Path, file: &str) {
+        std::fs::create_dir_all(data.join("manifests")).unwrap();
+        std::fs::write(data.join("manifests").join(file), self.0.pem()).unwrap();
+    }
+}
+
+fn server_config(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>, protocols: &[&[u8]]) -> Arc<rustls::ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Arc::new(config)
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_named_in_ca_is_trusted_as_itself_and_no_longer_than_it_says() {
+    let (client, folder) = client();
+    for (name, year, verdict) in [("127.0.0.1", 2096, "hello"), ("127.0.0.1", 2020, "expired"), ("other.test", 2096, "not valid for name")]
+    {
+        let (itself, config) = Authority::itself(name, year);
+        itself.write(folder.path(), "ca.pem");
+        let server = Server::start(Some(config)).await;
+        let worker = Worker::of(&client, &HttpGrant { ca: Some("ca.pem".into()), ..grant(&["127.0.0.1"]) }, None);
+        let said = match worker.get(&format!("https://{}/", server.address)).await {
+            Ok((_, body)) => body,
+            Err(error) => {
+                assert!(matches!(error, Error::TlsCertificateError), "{error}");
+                worker.told().to_lowercase()
+            }
+        };
+        assert!(said.contains(verdict), "{name} {year}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_authorities_of_ca_are_trusted() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let server = Server::start(Some(ours.server(&["127.0.0.1"]))).await;
+    let url = format!("https://{}/", server.address);
+    let (client, folder) = client();
+    ours.write(folder.path(), "ours.pem");
+    theirs.write(folder.path(), "theirs.pem");
+    let with = |ca: Option<&str>| Worker::of(&client, &HttpGrant { ca: ca.map(str::to_owned), ..grant(&["127.0.0.1"]) }, None);
+
+    assert_eq!(with(Some("ours.pem")).get(&url).await.unwrap().1, "hello");
+    for ca in [Some("theirs.pem"), None] {
+        let worker = with(ca);
+        assert!(matches!(worker.get(&url).await, Err(Error::TlsCertificateError)));
+        assert_eq!(worker.told().split(' ').next().unwrap(), format!("{url}:"));
+    }
+    let stranger = with(Some("theirs.pem"));
+    let _ = stranger.get(&url).await;
+    assert!(stranger.told().ends_with("UnknownIssuer; name its authority's PEM file in grants.http.ca"), "{}", stranger.told());
+}
+
+#[tokio::test]
+async fn an_expired_certificate_or_one_for_another_name_is_refused_and_says_why() {
+    let authority = Authority::new();
+    let (client, folder) = client();
+    authority.write(folder.path(), "ca.pem");
+    let checked = HttpGrant { ca: Some("ca.pem".into()), ..grant(&["127.0.0.1"]) };
+    for (config, reason) in
+        [(authority.until(&["127.0.0.1"], 2020, &[b"http/1.1"]), "expired"), (authority.server(&["other.test"]), "not valid for name")]
+    {
+        let server = Server::start(Some(config)).await;
+        let url = format!("https://{}/", server.address);
+        let worker = Worker::of(&client, &checked, None);
+        assert!(matches!(worker.get(&url).await, Err(Error::TlsCertificateError)));
+        assert!(worker.told().to_lowercase().contains(reason), "{}", worker.told());
+        assert_eq!(worker.ledger.failure(&url).map(|text| format!("{url}: {text}")), Some(worker.told()));
+
+        let careless = Worker::of(&client, &HttpGrant { verify: false, ..grant(&["127.0.0.1"]) }, None);
+        assert_eq!(careless.get(&url).await.unwrap().0, 200);
+        assert!(careless.ledger.evidence(&url).unwrap().certificate_expires.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_ca_that_is_missing_or_no_pem_is_an_error_when_the_worker_is_made() {
+    let (client, folder) = client();
+    let with = |ca: &str| client.outbound("pages", Some(&HttpGrant { ca: Some(ca.into()), ..grant(&[]) }), None).err().unwrap();
+    assert_eq!(with("gone.pem"), "worker \"pages\": grants.http.ca = \"gone.pem\": No such file or directory (os error 2)");
+    std::fs::create_dir_all(folder.path().join("manifests")).unwrap();
+    std::fs::write(folder.path().join("manifests/text.pem"), "hello").unwrap();
+    assert_eq!(with("text.pem"), "worker \"pages\": grants.http.ca = \"text.pem\": it has no certificate (-----BEGIN CERTIFICATE-----)");
+}
+
+#[tokio::test]
+async fn http_2_shares_one_connection_among_requests_at_once() {
+    let authority = Authority::new();
+    let server = Server::start(Some(authority.server(&["127.0.0.1"]))).await;
+    let origin = format!("https://{}", server.address);
+    let (client, folder) = client();
+    authority.write(folder.path(), "ca.pem");
+    let worker = Worker::of(&client, &HttpGrant { ca: Some("ca.pem".into()), ..grant(&[&origin]) }, None);
+    worker.get(&origin).await.unwrap();
+    let (line, headers) = server.last_head();
+    assert_eq!(line, format!("GET {origin}/ HTTP/2.0"));
+    assert!(headers.get("host").is_none(), "HTTP/2 has :authority instead");
+
+    let urls: Vec<_> = (0..30).map(|n| format!("{origin}/{n}")).collect();
+    let answers = futures_util::future::join_all(urls.iter().map(|url| worker.get(url))).await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap().1 == "hello"));
+    let posted = worker.send(post(&format!("{origin}/echo"), 300_000), Default::default()).await.unwrap();
+    assert_eq!(read(posted).await.unwrap().1, "300000");
+    // One that is given up resets its stream and leaves the rest alone.
+    drop(worker.head(&format!("{origin}/endless")).await.unwrap());
+    worker.get(&origin).await.unwrap();
+    assert_eq!(server.accepted(), 1);
+}
+
+#[tokio::test]
+async fn http_2_keeps_the_bounds() {
+    let authority = Authority::new();
+    let server = Server::start(Some(authority.server(&["127.0.0.1"]))).await;
+    let origin = format!("https://{}", server.address);
+    let worker = Worker::with(&HttpGrant { verify: false, ..grant(&[&origin]) }, |settings| settings.max_body_bytes = 200_000);
+    let error = worker.get(&format!("{origin}/endless")).await.unwrap_err();
+    assert!(matches!(error, Error::HttpResponseBodySize(Some(200_000))), "{error}");
+    let error = worker.send(post(&format!("{origin}/echo"), 250_000), Default::default()).await.unwrap_err();
+    assert!(matches!(error, Error::HttpRequestBodySize(Some(200_000))), "{error}");
+    worker.send(get(&origin), Default::default()).await.unwrap();
+    assert_eq!(server.accepted(), 1);
+}
