@@ -5,8 +5,10 @@
 pub mod clock;
 pub mod facts;
 pub mod manifest;
-pub mod fleet;
+
+
 pub mod supervise;
+pub mod trigger;
 pub mod worker;
 pub mod capability;
 pub mod limiter;

@@ -52,14 +52,13 @@ pub struct Ledger {
 impl Ledger {
     /// Forgets the event before.
     pub fn reset(&self) {
-        todo!()
     }
     /// What was seen of the newest finished request to exactly this URL in this event.
     pub fn evidence(&self, url: &str) -> Option<Evidence> {
-        todo!()
+        None
     }
     pub fn waited(&self) -> Duration {
-        todo!()
+        Duration::ZERO
     }
 }
 
@@ -67,4 +66,7 @@ impl Ledger {
 pub struct Hooks {
     pub outbound: Arc<Outbound>,
     pub ledger: Arc<Ledger>,
+}
+impl wasmtime_wasi_http::WasiHttpHooks for Hooks {
+    fn send_request(&mut self, _: http::Request<wasmtime_wasi_http::WasiBody>, _: Option<wasmtime_wasi_http::RequestOptions>, _: Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>) -> Box<dyn Future<Output = wasmtime_wasi_http::Result<(http::Response<wasmtime_wasi_http::WasiBody>, Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>)>> + Send> { todo!() }
 }

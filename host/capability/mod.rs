@@ -1,6 +1,9 @@
 //! Capabilities: what a worker may ask of the host, one file per import; `grant` is the only yes or no.
 //!
 //! A capability has three moments: linked once, its grants checked once a worker, its state made once an instance.
-//! Must not call another capability or decide restarts.
+//! Must not decide restarts.
 
+pub mod bindings;
+pub mod checks;
 pub mod http;
+pub mod log;

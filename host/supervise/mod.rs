@@ -1,32 +1,61 @@
-//! Supervision: replicas, their incarnations, and what happens when one crashes.
+//! Supervision: workers, their replicas and incarnations, and what happens when one crashes.
 //!
-//! (skeleton: the supervisor's public face)
+//! `policy` decides (pure), `cell` is a replica's state machine (plain code under one lock), `replica` carries it out (one driver
+//! task), `unit` is one worker with its facts. Nobody else enters an instance. Knows no manifests folder and no schedule.
 
-use std::sync::Arc;
+mod cell;
+pub mod policy;
+mod recorder;
+mod replica;
+mod unit;
+mod view;
 
-use tokio::sync::broadcast;
-
-use crate::{
-    facts::{Digest, Name, Why, WorkerView},
-    manifest::spec::WorkerSpec,
-    worker::Component,
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, atomic::Ordering},
+    time::Duration,
 };
 
-/// What fleet hands over: one worker as it shall run.
+use tokio::{
+    sync::{broadcast, oneshot, watch},
+    time::Instant,
+};
+
+use self::{
+    cell::{Control, Message, Phase},
+    recorder::Recorder,
+    replica::Replica,
+    unit::{Deployed, Unit},
+};
+use crate::{
+    capability::http::Outbound,
+    checks::Checks,
+    clock::Clock,
+    facts::{Digest, Level, Name, Why, WorkerView},
+    journal::Journal,
+    manifest::spec::WorkerSpec,
+    store::Store,
+    worker::{Answer, Component, Engines, Event, MAX_PAYLOAD_BYTES},
+};
+
+/// How far a listener of facts may fall behind.
+const FACT_SLACK: usize = 1_024;
+
+/// One worker as it shall run.
 #[derive(Debug, Clone)]
 pub struct Deployment {
     pub spec: Arc<WorkerSpec>,
     pub component: Arc<Component>,
     /// Why this is not what the files on disk say, when it is not.
-    pub held_back: Option<String>,
+    pub held_back: Option<Arc<str>>,
 }
 
-/// What fleet needs to hear from supervision.
+/// What reconciling needs to hear from supervision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
     /// A replica entered quarantine while running this component.
     Quarantined { worker: Name, digest: Digest },
-    /// `init` returned an error.
+    /// `init` returned an error, or no instance could be made.
     Failed { worker: Name, digest: Digest, reason: String },
 }
 
@@ -49,57 +78,304 @@ pub enum SuperviseError {
     /// The worker is there but can't do it now, or at all; the sentence says why.
     #[error("{0}")]
     Refused(String),
+    /// The event ended in a crash.
+    #[error("the worker crashed: {0}")]
+    Crashed(String),
     #[error("no answer in time")]
     Timeout,
 }
 
+/// What came of offering a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ticked {
+    Sent,
+    /// One is queued or running still, or the worker is down: skipped and counted.
+    Skipped,
+    NoWorker,
+}
+
+/// What the host gives supervision to work with.
+#[derive(Debug)]
+pub struct Services {
+    pub engines: Arc<Engines>,
+    pub clock: Clock,
+    pub journal: Journal,
+    pub checks: Checks,
+    pub store: Store,
+    recorder: Recorder,
+    facts: broadcast::Sender<Fact>,
+    changed: watch::Sender<u64>,
+    /// Off in tests: backoffs are exact.
+    jitter: bool,
+}
+
+impl Services {
+    /// Needs a runtime: starts the recorder.
+    pub fn new(engines: Arc<Engines>, clock: Clock, journal: Journal, checks: Checks, store: Store, jitter: bool) -> Self {
+        let recorder = Recorder::start(Some(store.clone()), journal.clone(), clock);
+        let (facts, changed) = (broadcast::channel(FACT_SLACK).0, watch::channel(0).0);
+        Self { engines, clock, journal, checks, store, recorder, facts, changed, jitter }
+    }
+
+    fn changed(&self) {
+        self.changed.send_modify(|generation| *generation += 1);
+    }
+
+    fn tell(&self, fact: Fact) {
+        // Nobody listening is fine.
+        let _ = self.facts.send(fact);
+    }
+
+    fn jitter(&self) -> f64 {
+        if self.jitter { fastrand::f64() } else { 0.0 }
+    }
+
+    fn claim(&self, worker: &Name, replica: u32) -> u64 {
+        crate::store::Leases::claim(&self.store, worker, replica)
+    }
+}
+
 /// A cheap handle to all workers of this host.
 #[derive(Debug, Clone)]
-pub struct Supervisor {}
+pub struct Supervisor {
+    services: Arc<Services>,
+    units: Arc<RwLock<BTreeMap<Name, Arc<Unit>>>>,
+}
 
-#[allow(unused_variables, clippy::allow_attributes_without_reason, clippy::todo)] // skeleton
 impl Supervisor {
+    pub fn new(services: Services) -> Self {
+        Self { services: Arc::new(services), units: Arc::default() }
+    }
+
     /// Starts a worker that wasn't there.
-    pub fn create(&self, deployment: Deployment) {
-        todo!()
+    pub fn create(&self, deployment: Deployment, outbound: Arc<Outbound>) {
+        let deployed = deployed(deployment, outbound);
+        let unit = Arc::new(Unit::new(deployed.clone()));
+        self.units.write().unwrap_or_else(PoisonError::into_inner).insert(unit.name.clone(), unit.clone());
+        self.resize(&unit, &deployed);
+        self.services.changed();
     }
-    /// Replaces spec or component; restarts replicas after their event in flight. `amend` when only live fields differ.
-    pub fn update(&self, deployment: Deployment) {
-        todo!()
+
+    /// Replaces spec or component; replicas restart after their event in flight.
+    pub fn update(&self, deployment: Deployment, outbound: Arc<Outbound>) {
+        let Some(unit) = self.unit(&deployment.spec.name) else { return self.create(deployment, outbound) };
+        let deployed = deployed(deployment, outbound);
+        unit.set_deployed(deployed.clone());
+        for replica in unit.replicas() {
+            replica.redeploy(&unit, &self.services, &deployed);
+        }
+        self.resize(&unit, &deployed);
+        self.services.changed();
     }
-    /// Live fields only: nothing is restarted.
+
+    /// Live fields only: no replica is restarted; their number may change.
     pub fn amend(&self, deployment: Deployment) {
-        todo!()
+        let Some(unit) = self.unit(&deployment.spec.name) else { return };
+        let before = unit.deployed();
+        let deployed = Arc::new(Deployed { deployment, outbound: before.outbound.clone(), config: before.config.clone() });
+        unit.set_deployed(deployed.clone());
+        self.resize(&unit, &deployed);
+        self.services.changed();
     }
+
     /// Ends a worker after its event in flight.
     pub fn remove(&self, name: &str) {
-        todo!()
+        let removed = self.units.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let Some(unit) = removed else { return };
+        for replica in unit.take_replicas() {
+            replica.ask(&unit, &self.services, Control::Remove);
+        }
+        self.services.changed();
+    }
+
+    fn resize(&self, unit: &Arc<Unit>, deployed: &Deployed) {
+        let count = deployed.deployment.spec.live.replicas;
+        let (fresh, extra) = unit.resize(count, |number| Arc::new(Replica::new(number, deployed, &self.services)));
+        for replica in fresh {
+            replica.kick(unit, &self.services);
+        }
+        for replica in extra {
+            replica.ask(unit, &self.services, Control::Remove);
+        }
     }
 
     pub fn act(&self, name: &str, act: Act) -> Result<(), SuperviseError> {
-        todo!()
+        let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
+        let control = match act {
+            Act::Tick => {
+                if unit.deployed().run().schedule.is_none() {
+                    return Err(SuperviseError::Refused(format!("worker \"{name}\" has no schedule, so there is nothing to tick")));
+                }
+                return match self.tick(name, self.services.clock.now(), self.services.clock.wall()) {
+                    Ticked::Sent => Ok(()),
+                    _ => Err(SuperviseError::Refused(format!("worker \"{name}\" can't tick now: {}", self.reason(&unit)))),
+                };
+            }
+            Act::Restart => Control::Restart,
+            Act::Drain => Control::Drain,
+        };
+        for replica in unit.replicas() {
+            replica.ask(&unit, &self.services, control);
+        }
+        let kind = if control == Control::Restart { "worker.restarting" } else { "worker.draining" };
+        self.services.journal.event(kind, Level::Info, Some(&unit.name), "asked for by an operator");
+        self.services.changed();
+        Ok(())
     }
-    /// One call through the mailbox; `replica` none: any.
-    pub async fn call(&self, name: &str, replica: Option<u32>, method: String, payload: Vec<u8>) -> Result<Result<Vec<u8>, String>, SuperviseError> {
-        todo!()
+
+    fn reason(&self, unit: &Unit) -> String {
+        let state = view::state(unit, &unit.deployed());
+        match unit.replicas().iter().any(|replica| !replica.cell().idle()) {
+            true => "an event is running; it is checked when that one is over".to_owned(),
+            false => format!("it is {}", state.as_str()),
+        }
+    }
+
+    /// Offers a due tick to a free replica.
+    pub fn tick(&self, name: &str, due: Instant, scheduled: jiff::Timestamp) -> Ticked {
+        let Some(unit) = self.unit(name) else { return Ticked::NoWorker };
+        let skipped = || {
+            unit.facts.missed.fetch_add(1, Ordering::Relaxed);
+            unit.facts.missed_since.fetch_add(1, Ordering::Relaxed);
+            Ticked::Skipped
+        };
+        let Some(guard) = unit.claim_tick() else { return skipped() };
+        let Some(replica) = pick(&unit) else { return skipped() };
+        let missed = unit.facts.missed_since.swap(0, Ordering::Relaxed);
+        let sequence = unit.facts.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        let message = Message { event: Event::Tick { scheduled, sequence, missed }, due, reply: None, tick: Some(guard) };
+        match replica.post(&unit, &self.services, Box::new(message)) {
+            Ok(()) => Ticked::Sent,
+            Err(_) => skipped(),
+        }
+    }
+
+    /// One call through the mailbox; `replica` none: a free one. Past `deadline` the answer is abandoned; the call itself is not.
+    pub async fn call(
+        &self,
+        name: &str,
+        replica: Option<u32>,
+        method: String,
+        payload: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<Answer, SuperviseError> {
+        let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(SuperviseError::Refused(format!("the payload has {} bytes; at most {MAX_PAYLOAD_BYTES} (1 MiB)", payload.len())));
+        }
+        if !unit.deployed().deployment.component.surface.call {
+            return Err(SuperviseError::Refused(format!("worker \"{name}\" answers no calls: its component exports no call-handler")));
+        }
+        let replica = match replica {
+            None => pick(&unit).ok_or_else(|| SuperviseError::Refused(format!("worker \"{name}\" has no replica")))?,
+            Some(number) => unit
+                .replicas()
+                .into_iter()
+                .find(|replica| replica.number == number)
+                .ok_or_else(|| SuperviseError::NotFound(format!("{name}/{number}")))?,
+        };
+        let (reply, answer) = oneshot::channel();
+        let message = Message { event: Event::Call { method, payload }, due: self.services.clock.now(), reply: Some(reply), tick: None };
+        replica.post(&unit, &self.services, Box::new(message))?;
+        match tokio::time::timeout(deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(SuperviseError::Refused(format!("worker \"{name}\" was removed"))),
+            Err(_) => Err(SuperviseError::Timeout),
+        }
+    }
+
+    /// Counts ticks that came due while nobody could offer them.
+    pub fn missed(&self, name: &str, count: u64) {
+        if count > 0
+            && let Some(unit) = self.unit(name)
+        {
+            unit.facts.missed.fetch_add(count, Ordering::Relaxed);
+            unit.facts.missed_since.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells when the next tick is due, for people to see.
+    pub fn set_next(&self, name: &str, at: Option<jiff::Timestamp>) {
+        if let Some(unit) = self.unit(name) {
+            unit.facts.set_next(at);
+        }
+    }
+
+    fn unit(&self, name: &str) -> Option<Arc<Unit>> {
+        self.units.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Unit>> {
+        self.units.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Trap records lost because crashes came faster than they could be written down.
+    pub fn traps_lost(&self) -> u64 {
+        self.services.recorder.lost()
     }
 
     /// All workers by name.
     pub fn views(&self) -> Vec<WorkerView> {
-        todo!()
+        self.all().iter().map(|unit| view::worker(unit)).collect()
     }
+
     pub fn view(&self, name: &str) -> Option<WorkerView> {
-        todo!()
+        self.unit(name).map(|unit| view::worker(&unit))
     }
+
+    /// The spec a worker runs by.
+    pub fn spec(&self, name: &str) -> Option<Arc<WorkerSpec>> {
+        self.unit(name).map(|unit| unit.deployed().deployment.spec.clone())
+    }
+
     pub fn why(&self, name: &str) -> Option<Why> {
-        todo!()
+        self.unit(name).map(|unit| view::why(&unit, self.services.clock))
     }
 
     pub fn facts(&self) -> broadcast::Receiver<Fact> {
-        todo!()
+        self.services.facts.subscribe()
     }
+
     /// Moves whenever any fact about any worker changed.
-    pub fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
-        todo!()
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.services.changed.subscribe()
     }
+
+    /// Drains every worker; answers how many had to be left busy at the deadline.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        let until = self.services.clock.now() + deadline;
+        let units = self.all();
+        for unit in &units {
+            for replica in unit.replicas() {
+                replica.ask(unit, &self.services, Control::Drain);
+            }
+        }
+        let busy = |unit: &Arc<Unit>| unit.replicas().iter().any(|replica| replica.cell().phase != Phase::Stopped);
+        let mut changed = self.changed();
+        loop {
+            changed.mark_unchanged();
+            let left = units.iter().filter(|unit| busy(unit)).count();
+            if left == 0 || tokio::time::timeout_at(until, changed.changed()).await.is_err() {
+                return left;
+            }
+        }
+    }
+}
+
+fn deployed(deployment: Deployment, outbound: Arc<Outbound>) -> Arc<Deployed> {
+    let config = deployment.spec.run.config.to_string().into();
+    Arc::new(Deployed { deployment, outbound, config })
+}
+
+/// A free replica if there is one, else the one with the shortest queue among those that run.
+fn pick(unit: &Unit) -> Option<Arc<Replica>> {
+    let replicas = unit.replicas();
+    if replicas.len() <= 1 {
+        return replicas.into_iter().next();
+    }
+    replicas.into_iter().min_by_key(|replica| {
+        let cell = replica.cell();
+        let down = !matches!(cell.phase, Phase::Ready | Phase::Starting);
+        (down, !cell.idle(), cell.waiting())
+    })
 }

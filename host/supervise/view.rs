@@ -1,0 +1,122 @@
+//! A worker's facts as people read them.
+//!
+//! Reads units; changes nothing.
+
+use std::sync::atomic::Ordering;
+
+use super::{
+    cell::Phase,
+    unit::{Deployed, Unit},
+};
+use crate::{
+    clock::Clock,
+    facts::{EventCounts, ReplicaCount, ScheduleView, Why, WorkerState, WorkerView},
+    manifest::spec::Schedule,
+};
+
+/// The worst state of any replica; `paused` where all is well but no ticks come.
+pub(super) fn state(unit: &Unit, deployed: &Deployed) -> WorkerState {
+    const WORST_FIRST: [WorkerState; 6] = [
+        WorkerState::Failed,
+        WorkerState::Quarantined,
+        WorkerState::Draining,
+        WorkerState::Starting,
+        WorkerState::Stopped,
+        WorkerState::Running,
+    ];
+    let replicas = unit.replicas();
+    let states: Vec<_> = replicas.iter().map(|replica| replica.cell().state()).collect();
+    let worst = WORST_FIRST.into_iter().find(|state| states.contains(state)).unwrap_or(WorkerState::Stopped);
+    if worst == WorkerState::Running && deployed.deployment.spec.live.paused { WorkerState::Paused } else { worst }
+}
+
+pub(super) fn worker(unit: &Unit) -> WorkerView {
+    let deployed = unit.deployed();
+    let (spec, component) = (&deployed.deployment.spec, &deployed.deployment.component);
+    let facts = &unit.facts;
+    let state = state(unit, &deployed);
+    let replicas = unit.replicas();
+    let cells: Vec<_> = replicas.iter().map(|replica| {
+        let cell = replica.cell();
+        (cell.state(), cell.since, cell.incarnation)
+    }).collect();
+    let running = cells.iter().filter(|(state, ..)| matches!(state, WorkerState::Running | WorkerState::Draining)).count();
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let ticking = matches!(state, WorkerState::Running | WorkerState::Starting | WorkerState::Quarantined);
+    WorkerView {
+        name: spec.name.clone(),
+        title: spec.live.title.clone(),
+        group: spec.live.group.clone(),
+        notes: spec.live.notes.clone(),
+        component: spec.run.component.to_string(),
+        digest: Some(component.digest.clone()),
+        state,
+        replicas: ReplicaCount { desired: spec.live.replicas, running: u32::try_from(running).unwrap_or(u32::MAX) },
+        incarnation: cells.iter().map(|(.., incarnation)| *incarnation).max().unwrap_or_default(),
+        restarts: load(&facts.restarts),
+        last_error: facts.last().error.map(String::from),
+        config: spec.run.config.clone(),
+        schedule: spec.run.schedule.as_ref().map(|schedule| ScheduleView {
+            every: match schedule {
+                Schedule::Every(every) => Some(humantime::format_duration(*every).to_string()),
+                Schedule::Cron { .. } => None,
+            },
+            cron: match schedule {
+                Schedule::Every(_) => None,
+                Schedule::Cron { expression, timezone } => Some(format!("{expression} {timezone}")),
+            },
+            next: facts.next().filter(|_| ticking),
+            lateness_ms: facts.lateness_ms(),
+            missed: load(&facts.missed),
+        }),
+        since: cells.iter().map(|(_, since, _)| *since).max().unwrap_or_default(),
+        instance: spec.run.instance,
+        events: EventCounts { ok: load(&facts.ok), failed: load(&facts.failed), trapped: load(&facts.trapped) },
+        memory_peak_bytes: load(&facts.memory_peak),
+        file: spec.origin.file.to_string(),
+        line: spec.origin.line,
+        held_back: deployed.deployment.held_back.as_deref().map(str::to_owned),
+    }
+}
+
+pub(super) fn why(unit: &Unit, clock: Clock) -> Why {
+    let deployed = unit.deployed();
+    let state = state(unit, &deployed);
+    let name = &unit.name;
+    let last = unit.facts.last();
+    let replicas = unit.replicas();
+    let (since, next_try) = replicas
+        .iter()
+        .map(|replica| {
+            let cell = replica.cell();
+            (cell.since, cell.next_try())
+        })
+        .max_by_key(|(since, next)| (next.is_some(), *since))
+        .unwrap_or_default();
+    let next_restart = next_try.and_then(|at| clock.wall().checked_add(at.saturating_duration_since(clock.now())).ok());
+    let error = last.error.as_deref().unwrap_or("no error is known");
+    let stopped = replicas.iter().any(|replica| replica.cell().phase == Phase::Stopped);
+    let (cause, remedy) = match state {
+        WorkerState::Running => match &last.error {
+            None => ("it runs and nothing went wrong since the host started".to_owned(), "nothing to do".to_owned()),
+            Some(error) => (format!("it runs; the last thing that went wrong: {error}"), format!("see: skep logs {name}")),
+        },
+        WorkerState::Starting => ("its first incarnation is being made".to_owned(), "wait a moment".to_owned()),
+        WorkerState::Paused => ("its manifest says paused = true".to_owned(), format!("skep resume {name}")),
+        WorkerState::Draining => ("it finishes the event in flight and takes no more".to_owned(), format!("to run it again: skep restart {name}")),
+        WorkerState::Quarantined => (
+            format!("it crashed too often: {error}"),
+            format!("look at the trap record (skep traps {name}), mend component or config, then: skep restart {name}"),
+        ),
+        WorkerState::Failed => (format!("it can't start: {error}"), "mend config or component in its manifest; it is tried again by itself".to_owned()),
+        WorkerState::Stopped if stopped && last.error.is_none() => ("it was drained".to_owned(), format!("skep restart {name}")),
+        WorkerState::Stopped => {
+            (format!("its restart policy says not to run it again; last error: {error}"), format!("skep restart {name}"))
+        }
+    };
+    let cause = match &deployed.deployment.held_back {
+        Some(reason) => format!("{cause} (held back: {reason})"),
+        None => cause,
+    };
+    Why { worker: name.clone(), state, since, cause, next_restart, remedy, trap: last.trap.map(String::from) }
+}

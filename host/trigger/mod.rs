@@ -1,0 +1,5 @@
+//! Triggers: outside events become mailbox messages. They use supervision's handle and never enter a worker.
+
+pub mod ingress;
+pub mod phase;
+pub mod schedule;

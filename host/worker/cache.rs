@@ -1,0 +1,295 @@
+//! Components by digest, in memory and in the data folder.
+//!
+//! `components/` keeps the bytes of what ran, so that a `.wasm` that vanished can still start; `compiled/` keeps machine code, keyed by
+//! digest, engine and engine version. Files are written aside, synced and renamed, and never rewritten in place. Compilation runs on
+//! one niced thread: a fleet that runs must not feel a new component. Knows files and engines, not workers.
+
+use std::{
+    collections::HashMap,
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Component as Code;
+
+use super::{
+    component::{Component, ComponentError, Surface, describe},
+    engine::{EngineKind, Engines, LEAN_COMPONENT_BYTES},
+};
+use crate::facts::Digest;
+
+/// The largest `.wasm` read, in bytes.
+pub const MAX_COMPONENT_BYTES: u64 = 128 << 20;
+/// What both folders may take together before unused entries go, in bytes.
+const KEPT_BYTES: u64 = 1 << 30;
+
+/// A cheap handle to the cache.
+#[derive(Debug, Clone)]
+pub struct Components(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    engines: Arc<Engines>,
+    kept: PathBuf,
+    compiled: PathBuf,
+    compiler: rayon::ThreadPool,
+    loaded: Mutex<HashMap<Digest, Weak<Component>>>,
+    /// Digests of files already read: hashing 18 MB takes 60 ms.
+    known: Mutex<HashMap<FileId, Digest>>,
+}
+
+/// A file as it is now; another content has another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct FileId {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Components {
+    /// `data`: the data folder.
+    pub fn new(engines: Arc<Engines>, data: &Path) -> std::io::Result<Self> {
+        let (kept, compiled) = (data.join("components"), data.join("compiled"));
+        for folder in [&kept, &compiled] {
+            // 0700: whoever can write compiled code runs as this host.
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let compiler = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .thread_name(|_| "compiler".to_owned())
+            .start_handler(|_| {
+                // Best effort: without it compilation only competes harder.
+                let _ = rustix::process::nice(10);
+            })
+            .build()
+            .map_err(std::io::Error::other)?;
+        Ok(Self(Arc::new(Inner { engines, kept, compiled, compiler, loaded: Mutex::default(), known: Mutex::default() })))
+    }
+
+    /// Reads, checks, compiles (or takes from the cache) and keeps the bytes by digest in the data folder.
+    pub async fn load_file(&self, path: &Path) -> Result<Arc<Component>, ComponentError> {
+        let (inner, path) = (self.0.clone(), path.to_owned());
+        blocking(move || inner.load_file(&path)).await
+    }
+
+    /// From the kept bytes; none when this digest was never loaded here, or no longer runs.
+    pub async fn load_digest(&self, digest: &Digest) -> Option<Arc<Component>> {
+        let (inner, digest) = (self.0.clone(), digest.clone());
+        blocking(move || {
+            if let Some(component) = inner.find(&digest) {
+                return Ok(component);
+            }
+            let path = inner.kept.join(file_name(&digest, "wasm"));
+            inner.load_file(&path)
+        })
+        .await
+        .ok()
+    }
+
+    /// Drops kept bytes and compiled code that no worker uses, oldest first, past a cap.
+    pub async fn prune(&self, used: &[Digest]) {
+        let (inner, used) = (self.0.clone(), used.to_vec());
+        let _ = tokio::task::spawn_blocking(move || inner.prune(&used)).await;
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ComponentError> + Send + 'static) -> Result<T, ComponentError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(ComponentError::Unreadable { path: "component".to_owned(), reason: error.to_string() }),
+    }
+}
+
+/// Reads what a component offers and wants, without a host.
+pub fn inspect(path: &Path) -> Result<Surface, ComponentError> {
+    let bytes = read(path)?;
+    let engines = Engines::new(1).map_err(|error| invalid(path, format!("no engine: {error:#}")))?;
+    let runtime = engines.get(EngineKind::General);
+    let code = Code::new(&runtime.engine, &bytes).map_err(|error| invalid(path, first_line(&error)))?;
+    Ok(Surface::of(&code, &runtime.engine))
+}
+
+impl Inner {
+    fn load_file(&self, path: &Path) -> Result<Arc<Component>, ComponentError> {
+        let id = file_id(path)?;
+        let known = lock(&self.known).get(&id).cloned();
+        if let Some(component) = known.and_then(|digest| self.find(&digest)) {
+            return Ok(component);
+        }
+        let bytes = read(path)?;
+        let digest = Digest(format!("sha256:{}", hex(&Sha256::digest(&bytes))).into());
+        lock(&self.known).insert(id, digest.clone());
+        if let Some(component) = self.find(&digest) {
+            return Ok(component);
+        }
+        let component = Arc::new(self.build(path, &bytes, &digest)?);
+        self.keep(&digest, &bytes).map_err(|error| unreadable(path, &error))?;
+        lock(&self.loaded).insert(digest, Arc::downgrade(&component));
+        Ok(component)
+    }
+
+    fn find(&self, digest: &Digest) -> Option<Arc<Component>> {
+        lock(&self.loaded).get(digest).and_then(Weak::upgrade)
+    }
+
+    fn build(&self, path: &Path, bytes: &[u8], digest: &Digest) -> Result<Component, ComponentError> {
+        let size = bytes.len() as u64;
+        let mut kind = if size > LEAN_COMPONENT_BYTES { EngineKind::General } else { EngineKind::Lean };
+        loop {
+            let runtime = self.engines.get(kind);
+            let code = match self.code(kind, bytes, digest) {
+                Ok(code) => code,
+                // The lean engine refuses what only the general one knows.
+                Err(_) if kind == EngineKind::Lean => {
+                    kind = EngineKind::General;
+                    continue;
+                }
+                Err(error) => return Err(invalid(path, format!("is not a valid component: {}", first_line(&error)))),
+            };
+            let surface = Surface::of(&code, &runtime.engine);
+            if surface.asynchronous && kind == EngineKind::Lean {
+                kind = EngineKind::General;
+                continue;
+            }
+            return Component::link(runtime, &code, surface, digest.clone(), size).map_err(|reason| invalid(path, reason));
+        }
+    }
+
+    /// Machine code from the cache, else compiled and put there.
+    fn code(&self, kind: EngineKind, bytes: &[u8], digest: &Digest) -> wasmtime::Result<Code> {
+        let engine = &self.engines.get(kind).engine;
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let path = self.compiled.join(file_name(digest, &format!("{:016x}.cwasm", hasher.finish())));
+        if path.exists() {
+            match deserialize(engine, &path) {
+                Ok(code) => return Ok(code),
+                Err(error) => tracing::warn!("{}: compiled code is unusable and is made anew: {error:#}", path.display()),
+            }
+        }
+        let compiled = self.compiler.install(|| engine.precompile_component(bytes))?;
+        write_aside(&path, &compiled)?;
+        deserialize(engine, &path)
+    }
+
+    fn keep(&self, digest: &Digest, bytes: &[u8]) -> std::io::Result<()> {
+        let path = self.kept.join(file_name(digest, "wasm"));
+        if path.exists() { Ok(()) } else { write_aside(&path, bytes) }
+    }
+
+    fn prune(&self, used: &[Digest]) {
+        let keep: Vec<&str> = used.iter().map(hex_part).collect();
+        let mut entries: Vec<(std::time::SystemTime, u64, PathBuf)> = [&self.kept, &self.compiled]
+            .into_iter()
+            .filter_map(|folder| fs::read_dir(folder).ok())
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let meta = entry.metadata().ok()?;
+                Some((meta.modified().ok()?, meta.len(), entry.path()))
+            })
+            .collect();
+        entries.sort();
+        let mut total: u64 = entries.iter().map(|(_, size, _)| size).sum();
+        for (_, size, path) in entries {
+            if total <= KEPT_BYTES {
+                return;
+            }
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if keep.iter().any(|digest| name.starts_with(digest)) {
+                continue;
+            }
+            // What can't be removed stays and is tried again the next time.
+            if fs::remove_file(&path).is_ok() {
+                total -= size;
+            }
+        }
+    }
+}
+
+/// Maps machine code from a file of ours.
+#[allow(unsafe_code, reason = "the one unsafe spot: maps code this host wrote itself into its own 0700 folder, renamed whole and never rewritten")]
+fn deserialize(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Code> {
+    // SAFETY: only `write_aside` creates files in compiled/, from this engine's own output; wasmtime checks version and settings.
+    unsafe { Code::deserialize_file(engine, path) }
+}
+
+fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let aside = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, path)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ComponentError> {
+    let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    let meta = file.metadata().map_err(|error| unreadable(path, &error))?;
+    if !meta.is_file() {
+        return Err(invalid(path, "is not a file".to_owned()));
+    }
+    if meta.len() > MAX_COMPONENT_BYTES {
+        return Err(invalid(path, format!("has {} MiB; a component may have {} MiB at most", meta.len() >> 20, MAX_COMPONENT_BYTES >> 20)));
+    }
+    let mut bytes = Vec::new();
+    // The size is checked again while reading: the file may grow.
+    file.take(MAX_COMPONENT_BYTES).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    match describe(&bytes) {
+        Some(reason) => Err(invalid(path, reason)),
+        None => Ok(bytes),
+    }
+}
+
+fn file_id(path: &Path) -> Result<FileId, ComponentError> {
+    let meta = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    Ok(FileId {
+        device: meta.dev(),
+        inode: meta.ino(),
+        size: meta.size(),
+        modified: (meta.mtime(), meta.mtime_nsec()),
+        changed: (meta.ctime(), meta.ctime_nsec()),
+    })
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> ComponentError {
+    let reason = match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".to_owned(),
+        _ => error.to_string(),
+    };
+    ComponentError::Unreadable { path: shown(path), reason }
+}
+
+fn invalid(path: &Path, reason: String) -> ComponentError {
+    ComponentError::Invalid { path: shown(path), reason }
+}
+
+fn shown(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+fn first_line(error: &wasmtime::Error) -> String {
+    error.root_cause().to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+fn hex_part(digest: &Digest) -> &str {
+    digest.0.strip_prefix("sha256:").unwrap_or(&digest.0)
+}
+
+fn file_name(digest: &Digest, suffix: &str) -> String {
+    format!("{}.{suffix}", hex_part(digest))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,127 @@
+//! What one Store carries: base WASI, the capabilities of its worker, and its bounds.
+//!
+//! Every host call of a guest goes through a field here: one place to count, bound and later record.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::{
+    limits::{MAX_HANDLES, MemoryLimit},
+    sink::Sink,
+};
+use crate::{
+    capability::{
+        checks::Reporter,
+        http::{Hooks, Ledger, Outbound},
+        log::Log,
+    },
+    checks::Checks,
+    clock::Clock,
+    facts::{Level, Name},
+};
+
+/// What an instance is made with: one worker's grants and the host's services.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub worker: Name,
+    pub checks: Checks,
+    pub clock: Clock,
+    pub outbound: Arc<Outbound>,
+    pub log: Log,
+    pub memory_bytes: u64,
+}
+
+/// When the event in hand has to be over. Waiting for a limiter moves it.
+#[derive(Debug, Clone)]
+pub struct Deadline {
+    pub at: Instant,
+    ledger: Arc<Ledger>,
+}
+
+impl Deadline {
+    /// The time left, waits for limiters given back.
+    pub fn left(&self, now: Instant) -> Duration {
+        (self.at + self.ledger.waited()).saturating_duration_since(now)
+    }
+}
+
+/// The data of a Store.
+pub struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    pub(super) memory: MemoryLimit,
+    pub(super) log: Log,
+    pub(super) checks: Reporter,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) deadline: Option<Deadline>,
+    clock: Clock,
+    stdout: Sink,
+    stderr: Sink,
+}
+
+impl State {
+    pub fn new(context: Context) -> Self {
+        let ledger = Arc::new(Ledger::default());
+        let stdout = Sink::new(context.log.clone(), "stdout", Level::Info);
+        let stderr = Sink::new(context.log.clone(), "stderr", Level::Warn);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        // No environment, no arguments, no folders, no sockets: ordinary std guests link, and get nothing.
+        let wasi = WasiCtx::builder().stdout(stdout.clone()).stderr(stderr.clone()).allow_tcp(false).allow_udp(false).build();
+        Self {
+            wasi,
+            table,
+            http: WasiHttpCtx::new(),
+            hooks: Hooks { outbound: context.outbound, ledger: ledger.clone() },
+            memory: MemoryLimit::new(context.memory_bytes),
+            checks: Reporter { checks: context.checks, clock: context.clock, worker: context.worker, ledger: ledger.clone() },
+            log: context.log,
+            ledger,
+            deadline: None,
+            clock: context.clock,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Opens an event that may run for `timeout`.
+    pub fn begin(&mut self, timeout: Duration) -> Deadline {
+        self.ledger.reset();
+        self.log.begin();
+        self.memory.forget_refusal();
+        let deadline = Deadline { at: self.clock.now() + timeout, ledger: self.ledger.clone() };
+        self.deadline = Some(deadline.clone());
+        deadline
+    }
+
+    /// Closes the event: what was written without a newline is a line now.
+    pub fn end(&mut self) {
+        self.deadline = None;
+        self.stdout.finish();
+        self.stderr.finish();
+        self.log.settle();
+    }
+
+    /// Whether the event in hand is out of time.
+    pub fn expired(&self) -> bool {
+        self.deadline.as_ref().is_some_and(|deadline| deadline.left(self.clock.now()).is_zero())
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}

@@ -1,0 +1,107 @@
+//! From a failed call to a cause a person can act on, and to the record that is kept.
+//!
+//! The engine's own trap code is not enough: a guest that runs out of memory reaches `unreachable`, one that overflows its own stack
+//! reads out of bounds. Reads the crash only; decides no restart.
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
+
+use super::{cache::hex, event::Crash, instance::Purpose, limits::{MAX_CALL_BYTES, MAX_HANDLES}, state::State};
+use crate::facts::{Digest, TrapCause, TrapRecord};
+
+/// A recursion this deep in one function is a runaway.
+const RUNAWAY_FRAMES: usize = 16;
+
+/// The cause and a sentence for it.
+pub(super) fn classify(error: Option<&wasmtime::Error>, state: &State, purpose: &Purpose) -> (TrapCause, String) {
+    let timeout = || humantime::format_duration(purpose.timeout);
+    let Some(error) = error else {
+        let waiting = state.ledger.in_flight.load(std::sync::atomic::Ordering::Relaxed);
+        let what = if waiting > 0 { format!(" ({waiting} HTTP requests in flight)") } else { String::new() };
+        return (TrapCause::Timeout, format!("timed out after {} while waiting in a host call{what}", timeout()));
+    };
+    if let Some(refused) = state.memory.refused_bytes() {
+        let cap = state.memory.peak_bytes() >> 10;
+        return (
+            TrapCause::OutOfMemory,
+            format!("out of memory: {} KiB asked for, {cap} KiB in use, the limit is reached (limits.memory)", refused >> 10),
+        );
+    }
+    if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
+        return (TrapCause::Limit, format!("more than {MAX_HANDLES} open handles"));
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => (TrapCause::Timeout, format!("timed out after {}: still busy (limits.timeout)", timeout())),
+        Some(Trap::StackOverflow) => (TrapCause::StackOverflow, "stack overflow: recursion too deep".to_owned()),
+        Some(Trap::MemoryOutOfBounds) if runs_away(error) => {
+            (TrapCause::StackOverflow, "stack overflow: recursion ran past the guest's own stack".to_owned())
+        }
+        Some(trap) => (TrapCause::Trap, trap.to_string()),
+        None => {
+            let reason = error.root_cause().to_string();
+            if reason.contains("fuel") {
+                return (TrapCause::Limit, format!("more than {} MiB passed to the host in one call", MAX_CALL_BYTES >> 20));
+            }
+            if reason.contains("too many") || reason.contains("handle") && reason.contains("limit") {
+                return (TrapCause::Limit, reason);
+            }
+            (TrapCause::Host, reason)
+        }
+    }
+}
+
+/// Whether one function fills the backtrace.
+fn runs_away(error: &wasmtime::Error) -> bool {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return false };
+    let frames = backtrace.frames();
+    frames.iter().any(|frame| frames.iter().filter(|other| other.func_index() == frame.func_index()).count() >= RUNAWAY_FRAMES)
+}
+
+impl Crash {
+    /// The record to keep. Not on the hot path: demangling takes longer than a restart.
+    pub fn into_record(self, at: Timestamp, incarnation: u64, component: &str) -> TrapRecord {
+        let backtrace = self
+            .error
+            .as_ref()
+            .and_then(|error| error.downcast_ref::<WasmBacktrace>())
+            .map(|backtrace| backtrace.frames().iter().map(frame_name).collect())
+            .unwrap_or_default();
+        TrapRecord {
+            id: uuid::Uuid::now_v7().to_string(),
+            at,
+            worker: self.purpose.worker.clone(),
+            replica: self.purpose.replica,
+            incarnation,
+            cause: self.cause,
+            message: self.summary,
+            panic: panic_message(&self.stderr),
+            backtrace,
+            event: self.event.as_ref().map_or_else(|| "init".to_owned(), super::Event::title),
+            input: self.event.as_ref().map_or_else(|| self.purpose.config.to_string(), super::Event::input),
+            log: self.log,
+            component: component.to_owned(),
+            digest: self.purpose.component.digest.clone(),
+            config_digest: Digest(format!("sha256:{}", hex(&Sha256::digest(self.purpose.config.as_bytes()))).into()),
+            memory_peak_bytes: self.memory_peak_bytes,
+            ran_ms: self.ran.as_secs_f64() * 1_000.0,
+        }
+    }
+}
+
+fn frame_name(frame: &wasmtime::FrameInfo) -> String {
+    match frame.func_name() {
+        // `{:#}` leaves out the hash that Rust puts behind a name.
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        None => format!("function {}", frame.func_index()),
+    }
+}
+
+/// What a panicking guest said: Rust's `panicked at …` and the message, or the end of stderr for other languages.
+fn panic_message(stderr: &str) -> Option<String> {
+    let text = stderr.trim();
+    let from = text.find("panicked at").unwrap_or_default();
+    let text = text.get(from..).unwrap_or(text);
+    let text = text.split("\nnote: run with").next().unwrap_or(text).trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
