@@ -5,5 +5,7 @@
 
 pub mod bindings;
 pub mod checks;
+pub mod grant;
 pub mod http;
 pub mod log;
+pub mod secrets;

@@ -1,30 +1,244 @@
-//! A FIFO rate limiter that any task may share; knows nothing of workers. (skeleton)
+//! A FIFO rate limiter that any task may share: permits in the order they were asked for, at a rate that can change live.
+//!
+//! State machine: *resting* (nobody waits: no task, no timer) → *driving* (somebody waits: one task with exactly one armed timer,
+//! for the next permit or the first deadline, whichever comes sooner) → resting. A waiter that is dropped or late leaves a
+//! tombstone; tombstones are swept once they are the majority, so that giving up a place costs O(1) amortised.
+//!
+//! Knows nothing of workers, HTTP or manifests' text; the arithmetic is [`policy`]'s.
 
-use tokio::time::Instant;
+pub mod policy;
 
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Instant, sleep_until},
+};
+
+use self::policy::Policy;
 use crate::{clock::Clock, manifest::spec::Rate};
 
 /// A cheap handle; clones share one queue.
 #[derive(Debug, Clone)]
-pub struct Limiter {}
+pub struct Limiter {
+    shared: Arc<Shared>,
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("no permit within the deadline")]
 pub struct NoPermit;
 
-#[allow(unused_variables, clippy::allow_attributes_without_reason, clippy::todo, clippy::unused_async)] // skeleton
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    line: Mutex<Line>,
+    /// Wakes the driver to look again: the rate changed, a sooner deadline came, or the line emptied.
+    changed: Notify,
+}
+
+/// Who waits, in order.
+#[derive(Debug)]
+struct Line {
+    policy: Policy,
+    /// By ascending `seq`; a waiter without `answer` is a tombstone.
+    waiters: VecDeque<Waiter>,
+    tombstones: usize,
+    /// Deadlines of the waiters; of those no longer waiting too, until they come up or are swept.
+    deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
+    next_seq: u64,
+    driving: bool,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    seq: u64,
+    deadline: Instant,
+    answer: Option<oneshot::Sender<Result<(), NoPermit>>>,
+}
+
 impl Limiter {
     pub fn new(rate: Rate, burst: u32, clock: Clock) -> Self {
-        todo!()
+        let line = Line {
+            policy: Policy::new(rate, burst),
+            waiters: VecDeque::new(),
+            tombstones: 0,
+            deadlines: BinaryHeap::new(),
+            next_seq: 0,
+            driving: false,
+        };
+        Self { shared: Arc::new(Shared { clock, line: Mutex::new(line), changed: Notify::new() }) }
     }
+
     /// Waits in FIFO order; a waiter that is dropped or too late gives its place up.
     pub async fn acquire(&self, deadline: Instant) -> Result<(), NoPermit> {
-        todo!()
+        let (mut place, answer) = match self.enter(deadline) {
+            Entered::Answered(answer) => return answer,
+            Entered::Waiting(place, answer) => (place, answer),
+        };
+        let answer = answer.await.unwrap_or(Err(NoPermit));
+        place.left = true;
+        answer
     }
+
+    /// Takes a permit when one is due and nobody waits for it.
     pub fn try_acquire(&self) -> bool {
-        todo!()
+        let mut line = self.shared.lock();
+        line.waiting() == 0 && line.policy.take(self.shared.clock.now()).is_ok()
     }
+
+    /// Another rate, in force at once, also for those who wait.
     pub fn set_rate(&self, rate: Rate) {
-        todo!()
+        self.shared.lock().policy.set_rate(rate);
+        self.shared.changed.notify_one();
+    }
+
+    pub fn rate(&self) -> Rate {
+        self.shared.lock().policy.rate()
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().waiting()
+    }
+
+    fn enter(&self, deadline: Instant) -> Entered {
+        let now = self.shared.clock.now();
+        let mut line = self.shared.lock();
+        if line.waiting() == 0 && line.policy.take(now).is_ok() {
+            return Entered::Answered(Ok(()));
+        }
+        if deadline <= now {
+            return Entered::Answered(Err(NoPermit));
+        }
+        let (answer, answered) = oneshot::channel();
+        let seq = line.next_seq;
+        line.next_seq += 1;
+        let soonest = line.deadlines.peek().is_none_or(|Reverse((first, _))| deadline < *first);
+        line.waiters.push_back(Waiter { seq, deadline, answer: Some(answer) });
+        line.deadlines.push(Reverse((deadline, seq)));
+        if !line.driving {
+            line.driving = true;
+            tokio::spawn(drive(Arc::clone(&self.shared)));
+        } else if soonest {
+            self.shared.changed.notify_one();
+        }
+        Entered::Waiting(Place { shared: Arc::clone(&self.shared), seq, left: false }, answered)
+    }
+}
+
+enum Entered {
+    Answered(Result<(), NoPermit>),
+    Waiting(Place, oneshot::Receiver<Result<(), NoPermit>>),
+}
+
+/// A place in the line, given up when dropped.
+struct Place {
+    shared: Arc<Shared>,
+    seq: u64,
+    /// The line has answered: there is no place to give up.
+    left: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.left && self.shared.lock().give_up(self.seq) {
+            self.shared.changed.notify_one();
+        }
+    }
+}
+
+/// Serves the line until it is empty. The only timer of a limiter is armed here.
+async fn drive(shared: Arc<Shared>) {
+    loop {
+        let Some(next) = shared.lock().serve(shared.clock.now()) else { return };
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = shared.changed.notified() => {}
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn waiting(&self) -> usize {
+        self.waiters.len() - self.tombstones
+    }
+
+    /// Hands out what is due and turns the late away; answers when to look again, or None when nobody waits.
+    fn serve(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(front) = self.waiters.front_mut() {
+            let late = front.deadline < now;
+            let waits = front.answer.is_some();
+            if waits && !late && self.policy.due(now) > now {
+                break;
+            }
+            match self.waiters.pop_front().and_then(|waiter| waiter.answer) {
+                None => self.tombstones -= 1,
+                Some(answer) => {
+                    let taken = answer.send(if late { Err(NoPermit) } else { Ok(()) }).is_ok();
+                    // Neither the late nor those who are gone take a permit.
+                    if taken && !late {
+                        let _ = self.policy.take(now);
+                    }
+                }
+            }
+        }
+        self.turn_away(now);
+        self.sweep();
+        if self.waiters.is_empty() {
+            self.driving = false;
+            return None;
+        }
+        let due = self.policy.due(now);
+        Some(self.deadlines.peek().map_or(due, |Reverse((deadline, _))| due.min(*deadline)))
+    }
+
+    /// Answers everybody whose deadline has come.
+    fn turn_away(&mut self, now: Instant) {
+        while let Some(Reverse((deadline, seq))) = self.deadlines.peek().copied() {
+            if deadline > now {
+                return;
+            }
+            self.deadlines.pop();
+            if let Some(answer) = self.tombstone(seq) {
+                let _ = answer.send(Err(NoPermit));
+            }
+        }
+    }
+
+    /// Takes a waiter's answer out of the line.
+    fn tombstone(&mut self, seq: u64) -> Option<oneshot::Sender<Result<(), NoPermit>>> {
+        let index = self.waiters.binary_search_by_key(&seq, |waiter| waiter.seq).ok()?;
+        let answer = self.waiters.get_mut(index)?.answer.take()?;
+        self.tombstones += 1;
+        Some(answer)
+    }
+
+    /// Answers whether the line is empty now.
+    fn give_up(&mut self, seq: u64) -> bool {
+        self.tombstone(seq);
+        self.sweep();
+        self.waiters.is_empty()
+    }
+
+    /// Forgets tombstones, and deadlines of those who wait no longer, once they are the majority.
+    fn sweep(&mut self) {
+        if self.tombstones * 2 > self.waiters.len() {
+            self.waiters.retain(|waiter| waiter.answer.is_some());
+            self.tombstones = 0;
+        }
+        if self.deadlines.len() > self.waiters.len() * 2 {
+            let Self { waiters, deadlines, .. } = self;
+            deadlines.retain(|Reverse((_, seq))| waiters.binary_search_by_key(seq, |waiter| waiter.seq).is_ok());
+        }
     }
 }

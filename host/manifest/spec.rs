@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+pub use super::differences::differences;
 use crate::facts::{Digest, InstanceMode, Name};
 
 /// Everything one manifest file declares.
@@ -79,7 +80,10 @@ pub struct RunSpec {
 pub enum Schedule {
     Every(Duration),
     /// The five-field expression as written, and an IANA zone (default UTC).
-    Cron { expression: String, timezone: String },
+    Cron {
+        expression: String,
+        timezone: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -131,7 +135,11 @@ pub struct RestartSpec {
 
 impl Default for RestartSpec {
     fn default() -> Self {
-        Self { policy: RestartPolicy::Permanent, intensity: 3, period: Duration::from_secs(5) }
+        Self {
+            policy: RestartPolicy::Permanent,
+            intensity: 3,
+            period: Duration::from_secs(5),
+        }
     }
 }
 
@@ -145,7 +153,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory_bytes: 64 << 20, timeout: Duration::from_secs(10) }
+        Self {
+            memory_bytes: 64 << 20,
+            timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -262,6 +273,13 @@ pub struct MaintenanceSpec {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum MaintenanceWindow {
-    Once { from: jiff::Timestamp, until: jiff::Timestamp },
-    Cron { expression: String, timezone: String, duration: Duration },
+    Once {
+        from: jiff::Timestamp,
+        until: jiff::Timestamp,
+    },
+    Cron {
+        expression: String,
+        timezone: String,
+        duration: Duration,
+    },
 }

@@ -2,16 +2,19 @@
 //!
 //! One place every event passes: ring, stream, store and tracing get the same line. Must not block a caller.
 
+mod lines;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use tokio::sync::broadcast;
 
+use self::lines::Lines;
 use crate::{
     clock::Clock,
     facts::{EventRecord, Level, LogLine, Name},
@@ -20,32 +23,26 @@ use crate::{
 
 /// Events kept in memory for listings; older ones are in the store.
 const EVENTS_KEPT: usize = 1_000;
-/// Log lines kept for each worker, and their bytes together.
-const LINES_KEPT: usize = 200;
-const LINE_BYTES_KEPT: usize = 64 << 10;
 /// How far a follower may fall behind before it misses lines.
 const FOLLOW_SLACK: usize = 1_024;
+
+/// Takes secrets out of a text.
+pub type Mask = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 #[derive(Debug, Clone)]
 pub struct Journal {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     clock: Clock,
     store: Option<Store>,
     next_event: AtomicU64,
     events: Mutex<VecDeque<EventRecord>>,
     events_out: broadcast::Sender<EventRecord>,
-    logs: Mutex<HashMap<Name, Lines>>,
+    logs: Mutex<Lines>,
     logs_out: broadcast::Sender<Arc<LogLine>>,
-}
-
-#[derive(Debug, Default)]
-struct Lines {
-    lines: VecDeque<Arc<LogLine>>,
-    bytes: usize,
+    mask: OnceLock<Mask>,
 }
 
 impl Journal {
@@ -61,13 +58,26 @@ impl Journal {
                 events_out: broadcast::channel(FOLLOW_SLACK).0,
                 logs: Mutex::default(),
                 logs_out: broadcast::channel(FOLLOW_SLACK).0,
+                mask: OnceLock::new(),
             }),
+        }
+    }
+
+    /// From now on every line and event passes through `mask`. Set once, before workers run.
+    pub fn mask_with(&self, mask: Mask) {
+        let _ = self.inner.mask.set(mask);
+    }
+
+    fn masked(&self, text: String) -> String {
+        match self.inner.mask.get() {
+            Some(mask) => mask(&text),
+            None => text,
         }
     }
 
     /// Records something that happened. `kind` is dotted: `worker.trapped`.
     pub fn event(&self, kind: &str, level: Level, worker: Option<&Name>, message: impl Into<String>) {
-        let message = message.into();
+        let message = self.masked(message.into());
         let name = worker.map(|name| &**name).unwrap_or_default();
         match level {
             Level::Error => tracing::error!(kind, worker = name, "{message}"),
@@ -108,27 +118,24 @@ impl Journal {
     }
 
     /// Keeps a worker's line and passes it to followers and to the host's own log.
-    pub fn line(&self, line: LogLine) {
-        tracing::info!(target: "worker", worker = &*line.worker, replica = line.replica, level = ?line.level, source = line.source, "{}", line.text);
-        let line = Arc::new(line);
-        {
-            let mut logs = self.inner.logs.lock().unwrap_or_else(PoisonError::into_inner);
-            let kept = logs.entry(line.worker.clone()).or_default();
-            kept.bytes += line.text.len();
-            kept.lines.push_back(line.clone());
-            while kept.lines.len() > LINES_KEPT || kept.bytes > LINE_BYTES_KEPT {
-                let Some(old) = kept.lines.pop_front() else { break };
-                kept.bytes -= old.text.len();
-            }
+    pub fn line(&self, mut line: LogLine) {
+        line.text = self.masked(line.text);
+        let (worker, replica, source, text) = (&*line.worker, line.replica, &*line.source, &*line.text);
+        match line.level {
+            Level::Error => tracing::error!(target: "worker", worker, replica, source, "{text}"),
+            Level::Warn => tracing::warn!(target: "worker", worker, replica, source, "{text}"),
+            Level::Info => tracing::info!(target: "worker", worker, replica, source, "{text}"),
+            Level::Debug => tracing::debug!(target: "worker", worker, replica, source, "{text}"),
+            Level::Trace => tracing::trace!(target: "worker", worker, replica, source, "{text}"),
         }
+        let line = Arc::new(line);
+        self.inner.logs.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
         let _ = self.inner.logs_out.send(line);
     }
 
     /// The newest `limit` lines of a worker, oldest first.
     pub fn lines(&self, worker: &str, limit: usize) -> Vec<Arc<LogLine>> {
-        let logs = self.inner.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(kept) = logs.get(worker) else { return Vec::new() };
-        kept.lines.iter().skip(kept.lines.len().saturating_sub(limit)).cloned().collect()
+        self.inner.logs.lock().unwrap_or_else(PoisonError::into_inner).newest(worker, limit)
     }
 
     /// Lines of all workers from now on.
@@ -138,6 +145,12 @@ impl Journal {
 
     /// Forgets a worker's lines.
     pub fn forget(&self, worker: &str) {
-        self.inner.logs.lock().unwrap_or_else(PoisonError::into_inner).remove(worker);
+        self.inner.logs.lock().unwrap_or_else(PoisonError::into_inner).forget(worker);
+    }
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").finish_non_exhaustive()
     }
 }

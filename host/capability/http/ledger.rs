@@ -1,0 +1,240 @@
+//! What the host saw of one event's requests, and how long it made the event wait.
+//!
+//! Shared by the store's hooks (who write), checks.report and the supervisor (who read). Bounded. Must not judge what it holds.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    str::FromStr,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::Uri;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::{
+    capability::{grant::Origin, secrets::Masker},
+    clock::Clock,
+    facts::{Evidence, Phases},
+};
+
+/// Exchanges kept of one event; the oldest go first.
+const MAX_EXCHANGES: usize = 128;
+
+/// How much of a body an excerpt shows, in bytes.
+pub(super) const EXCERPT_BYTES: usize = 512;
+
+/// One event's requests. Made once an instance, [`reset`](Ledger::reset) before each event.
+pub struct Ledger {
+    clock: Clock,
+    in_flight: AtomicUsize,
+    waits: Mutex<Waits>,
+    seen: Mutex<Seen>,
+    masker: OnceLock<Arc<Masker>>,
+}
+
+/// Limiter waits of this event. Several at once delay the event once.
+#[derive(Debug, Default)]
+struct Waits {
+    event: u64,
+    running: usize,
+    since: Option<Instant>,
+    over: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Never starts over, so that what ends late can't be taken for a newer exchange.
+    next: u64,
+    exchanges: VecDeque<Exchange>,
+}
+
+/// What was seen of one request.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    pub id: u64,
+    pub url: String,
+    pub timing: Timing,
+    pub status: Option<u16>,
+    pub total: Option<Duration>,
+    /// The start of the body, with room for a secret that crosses the excerpt's end.
+    pub body: Vec<u8>,
+    pub sentence: Option<String>,
+    pub refused: bool,
+}
+
+/// How far a request came, and how long each step took; steps that did not happen stay empty.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Timing {
+    pub dns: Option<Duration>,
+    pub connect: Option<Duration>,
+    pub tls: Option<Duration>,
+    pub first_byte: Option<Duration>,
+    pub peer: Option<SocketAddr>,
+    pub certificate_expires: Option<Timestamp>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new(Clock::system())
+    }
+}
+
+impl Ledger {
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, in_flight: AtomicUsize::new(0), waits: Mutex::default(), seen: Mutex::default(), masker: OnceLock::new() }
+    }
+
+    /// Forgets the event before.
+    pub fn reset(&self) {
+        self.seen().exchanges.clear();
+        let mut waits = self.waits();
+        *waits = Waits { event: waits.event + 1, ..Waits::default() };
+    }
+
+    /// Time this event has spent waiting for limiters, a wait still running included: it counts in neither timeout nor latency.
+    pub fn waited(&self) -> Duration {
+        let waits = self.waits();
+        waits.over + waits.since.map_or(Duration::ZERO, |since| self.clock.now().duration_since(since))
+    }
+
+    /// Requests whose response has not ended.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// What was seen of the newest request to this URL in this event (`https://example.com` is `https://example.com/`).
+    pub fn evidence(&self, url: &str) -> Option<Evidence> {
+        self.find(url, |exchange| Evidence {
+            phases: exchange.phases(),
+            address: exchange.timing.peer.map(|peer| peer.to_string()),
+            http_status: exchange.status,
+            certificate_expires: exchange.timing.certificate_expires,
+            excerpt: self.excerpt(&exchange.body),
+        })
+    }
+
+    /// Why the host refused the newest request to this URL; None when it did not.
+    pub fn refusal(&self, url: &str) -> Option<String> {
+        self.find(url, |exchange| exchange.sentence.clone().filter(|_| exchange.refused)).flatten()
+    }
+
+    /// What the host knows about the newest request's failure beyond the error code: a refusal, a bound, why TLS failed.
+    pub fn failure(&self, url: &str) -> Option<String> {
+        self.find(url, |exchange| exchange.sentence.clone()).flatten()
+    }
+
+    fn find<T>(&self, url: &str, read: impl FnOnce(&Exchange) -> T) -> Option<T> {
+        let key = key(&Uri::from_str(url).ok()?)?;
+        self.seen().exchanges.iter().rev().find(|exchange| exchange.url == key).map(read)
+    }
+
+    fn excerpt(&self, body: &[u8]) -> Option<String> {
+        if body.is_empty() {
+            return None;
+        }
+        let text = String::from_utf8_lossy(body);
+        let masked = match self.masker.get() {
+            Some(masker) => masker.mask_start(&text, EXCERPT_BYTES),
+            None => text.get(..text.floor_char_boundary(EXCERPT_BYTES)).unwrap_or_default().into(),
+        };
+        Some(masked.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+    }
+
+    pub(super) fn mask_with(&self, masker: &Arc<Masker>) {
+        self.masker.get_or_init(|| Arc::clone(masker));
+    }
+
+    /// How much of a body to keep for its excerpt.
+    pub(super) fn excerpt_room(&self) -> usize {
+        EXCERPT_BYTES + self.masker.get().map_or(0, |masker| masker.longest())
+    }
+
+    /// Adds an exchange; the answer is for [`Ledger::finish`].
+    pub(super) fn record(&self, exchange: Exchange) -> u64 {
+        let mut seen = self.seen();
+        let id = seen.next;
+        seen.next += 1;
+        if seen.exchanges.len() >= MAX_EXCHANGES {
+            seen.exchanges.pop_front();
+        }
+        seen.exchanges.push_back(Exchange { id, ..exchange });
+        id
+    }
+
+    /// Adds what was learnt after the head.
+    pub(super) fn finish(&self, id: u64, total: Option<Duration>, body: Vec<u8>, sentence: Option<String>) {
+        if let Some(exchange) = self.seen().exchanges.iter_mut().rev().find(|exchange| exchange.id == id) {
+            exchange.total = total;
+            exchange.body = body;
+            exchange.sentence = sentence;
+        }
+    }
+
+    /// Counts as waiting until the answer is dropped.
+    pub(super) fn wait(self: &Arc<Self>) -> Wait {
+        let mut waits = self.waits();
+        waits.running += 1;
+        waits.since.get_or_insert_with(|| self.clock.now());
+        Wait { event: waits.event, ledger: Arc::clone(self) }
+    }
+
+    pub(super) fn count(&self) -> &AtomicUsize {
+        &self.in_flight
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A wait for a limiter.
+pub(super) struct Wait {
+    event: u64,
+    ledger: Arc<Ledger>,
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let now = self.ledger.clock.now();
+        let mut waits = self.ledger.waits();
+        // One that outlived its event delays no other.
+        if waits.event == self.event {
+            waits.running -= 1;
+            if waits.running == 0
+                && let Some(since) = waits.since.take()
+            {
+                waits.over += now.duration_since(since);
+            }
+        }
+    }
+}
+
+impl Exchange {
+    fn phases(&self) -> Phases {
+        let ms = |phase: Option<Duration>| phase.map(|phase| phase.as_secs_f64() * 1000.0);
+        Phases {
+            dns_ms: ms(self.timing.dns),
+            connect_ms: ms(self.timing.connect),
+            tls_ms: ms(self.timing.tls),
+            first_byte_ms: ms(self.timing.first_byte),
+            total_ms: ms(self.total),
+        }
+    }
+}
+
+/// One way to write a URL, however the guest wrote it.
+pub(super) fn key(uri: &Uri) -> Option<String> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Some(format!("{}{slash}{path}", Origin::of(uri)?))
+}

@@ -1,0 +1,134 @@
+//! `each = "machines"`: one worker per item of a config list, with what the item overrides.
+//!
+//! Must not build workers: it hands items to `check`, which does.
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+
+use serde_json::Value as Json;
+
+use super::{
+    check,
+    reader::{Field, Reader, Report},
+    tree::{At, Entry, Node, Value},
+    triggers::{self, optional},
+};
+
+/// One item with the config that its worker sees: the parent's, the list reduced to this item.
+#[derive(Debug)]
+pub(super) struct Item<'n> {
+    /// None: the worker itself, without `each`.
+    pub name: Option<String>,
+    pub every: Option<Duration>,
+    pub title: Option<String>,
+    pub notes: Option<String>,
+    pub payload: Option<Arc<Json>>,
+    pub config: Node<'n>,
+}
+
+impl<'n> Item<'n> {
+    /// A worker without `each` is its own only item.
+    pub fn whole(config: Node<'n>) -> Self {
+        Self {
+            name: None,
+            every: None,
+            title: None,
+            notes: None,
+            payload: None,
+            config,
+        }
+    }
+}
+
+/// The items that `each` names. None: a problem is reported.
+pub(super) fn items<'n>(each: &Field<'_>, config: &Node<'n>, report: &Report) -> Option<Vec<Item<'n>>> {
+    let key = each.text("\"machines\"")?;
+    let path = format!("config.{key}");
+    let list = match config.get(key) {
+        None => {
+            each.complain(
+                format!("{path} doesn't exist"),
+                Some(format!("add [[worker.config.{key}]] tables, one for each item")),
+            );
+            return None;
+        }
+        Some(node) => node,
+    };
+    let Value::List(written) = &list.value else {
+        let message = format!("must be a list of tables, since each names it, not {}", list.kind());
+        report.say(list.at, Some(&path), message, Some(format!("write [[worker.config.{key}]]")));
+        return None;
+    };
+    let mut seen = HashMap::new();
+    let read: Vec<Option<Item<'n>>> = written
+        .iter()
+        .enumerate()
+        .map(|(i, node)| {
+            let path = format!("{path}[{i}]");
+            let item = item(node, &path, report, || reduced(config, key, list.at, node))?;
+            if let Some(first) = seen.insert(item.name.clone(), i) {
+                let message = format!(
+                    "the name \"{}\" is already taken by item {}",
+                    item.name.unwrap_or_default(),
+                    first + 1
+                );
+                report.say(
+                    node.at,
+                    Some(&format!("{path}.name")),
+                    message,
+                    Some("give one of them another name".to_owned()),
+                );
+                return None;
+            }
+            Some(item)
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+fn item<'n>(node: &Node<'n>, path: &str, report: &Report, config: impl FnOnce() -> Node<'n>) -> Option<Item<'n>> {
+    let Value::Table(entries) = &node.value else {
+        report.say(
+            node.at,
+            Some(path),
+            format!("must be a table, not {}", node.kind()),
+            Some("write { name = \"nas\", … }".to_owned()),
+        );
+        return None;
+    };
+    let mut table = Reader::new(entries, path, node.at, report);
+    let name = table.need("name", "\"nas\"").and_then(|f| f.name("\"nas\"").map(str::to_owned));
+    let every = optional(table.take("every"), triggers::every);
+    let title = optional(table.take("title"), check::title);
+    let notes = optional(table.take("notes"), check::notes);
+    let payload = optional(table.take("payload"), check::payload);
+    // Whatever else an item has is the worker's own business.
+    Some(Item {
+        name: Some(name?),
+        every: every?,
+        title: title?,
+        notes: notes?,
+        payload: payload?,
+        config: config(),
+    })
+}
+
+fn reduced<'n>(config: &Node<'n>, key: &str, at: At, item: &Node<'n>) -> Node<'n> {
+    let Value::Table(entries) = &config.value else {
+        return config.clone();
+    };
+    let keep = |entry: &Entry<'n>| match entry.key == key {
+        false => entry.clone(),
+        true => Entry {
+            key: Cow::clone(&entry.key),
+            at: entry.at,
+            node: Node {
+                at,
+                value: Value::List(vec![item.clone()]),
+            },
+        },
+    };
+    Node {
+        at: config.at,
+        value: Value::Table(entries.iter().map(keep).collect()),
+    }
+}
