@@ -83,6 +83,7 @@ impl From<SuperviseError> for ApiError {
             SuperviseError::NotFound(_) => StatusCode::NOT_FOUND,
             SuperviseError::Refused(_) => StatusCode::CONFLICT,
             SuperviseError::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            SuperviseError::Crashed(_) => StatusCode::BAD_GATEWAY,
         };
         Self::new(status, error.to_string())
     }

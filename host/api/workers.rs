@@ -141,12 +141,10 @@ pub async fn call(
             .filter(|wait| !wait.is_zero() && *wait <= MAX_CALL_TIME)
             .ok_or_else(|| ApiError::bad_request(format!("timeout: \"{text}\" is not a duration up to 110s")).hint("write e.g. 10s"))?,
     };
-    let answer = tokio::time::timeout(wait, state.supervisor.call(&name, params.replica, params.method, payload.to_vec())).await;
-    match answer {
-        Ok(Ok(Ok(bytes))) => Ok(([(CONTENT_TYPE, "application/octet-stream")], Bytes::from(bytes)).into_response()),
-        Ok(Ok(Err(sentence))) => Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)),
-        Ok(Err(SuperviseError::NotFound(_))) => Err(no_worker(&state, &name)),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(SuperviseError::Timeout.into()),
+    match state.supervisor.call(&name, params.replica, params.method, payload.to_vec(), wait).await {
+        Ok(Ok(bytes)) => Ok(([(CONTENT_TYPE, "application/octet-stream")], Bytes::from(bytes)).into_response()),
+        Ok(Err(sentence)) => Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)),
+        Err(SuperviseError::NotFound(_)) => Err(no_worker(&state, &name)),
+        Err(error) => Err(error.into()),
     }
 }

@@ -113,7 +113,9 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         fleet::Lower { runner: Arc::new(floor), loader: Arc::new(components), archive: Arc::new(store.clone()) },
         journal.clone(),
         clock,
-    );
+    )
+    .await
+    .map_err(|error| ApplianceError::Fleet(error.to_string()))?;
 
     let (ready, is_ready) = watch::channel(false);
     let (shutdown, is_shutdown) = watch::channel(false);
@@ -145,7 +147,6 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         tokio::spawn(api::serve::serve(listen, ingress::routes(), bounds, is_shutdown)),
     ];
 
-    fleet.loaded().await.map_err(|error| ApplianceError::Fleet(error.to_string()))?;
     let _ = ready.send(true);
     announce(&["ready"]);
     notify(&[sd_notify::NotifyState::Ready]);

@@ -28,7 +28,6 @@ use crate::{
 };
 
 /// Everything an order touches.
-#[derive(Debug)]
 pub struct Floor {
     pub supervisor: Supervisor,
     pub scheduler: Scheduler,
@@ -52,7 +51,7 @@ impl Floor {
             Err(reason) => {
                 // Nothing is granted by default, and a grant that can't be read grants nothing.
                 self.journal.event("worker.grant-refused", Level::Error, Some(&spec.name), format!("grants.http: {reason}"));
-                self.http.closed(&spec.name, reason)
+                self.http.closed(&spec.name)
             }
         }
     }

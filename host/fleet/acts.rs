@@ -16,7 +16,7 @@ use super::{
     folder::{self, Edit, WriteError},
     lower::Part,
     memory,
-    reconciler::{Reconciler, blocking},
+    reconciler::Reconciler,
     resolve::{Mode, Proposal},
 };
 use crate::{
@@ -183,9 +183,9 @@ impl<C: Part> Reconciler<C> {
         let written = self.with_book(move |book| {
             let was = |name: &str| book.files.get(name).and_then(|file| file.stamp);
             let edits: Vec<Edit> = texts.into_iter().map(|(file, text)| Edit { was: was(&file), file, text }).collect();
-            blocking(move || folder::write(&dir, &edits))
+            folder::write(&dir, &edits)
         });
-        match written.await?.await? {
+        match written.await? {
             Ok(stamps) => Ok(stamps.into_iter().collect()),
             Err(error @ (WriteError::ReadOnly(_) | WriteError::Changed(_))) => Err(FleetError::Conflict(error.to_string())),
             Err(error @ WriteError::Io(_)) => Err(FleetError::Internal(error.to_string())),

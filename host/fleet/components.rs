@@ -279,15 +279,15 @@ impl<C: Part> Table<C> {
         self.entries.values().filter_map(|entry| entry.rollover.as_ref()?.deadline()).min()
     }
 
-    /// Ends probations that are over; true when one ended.
-    pub fn expire(&mut self, now: Instant) -> bool {
-        let rollovers = self.entries.values_mut().filter_map(|entry| entry.rollover.as_mut());
-        rollovers.fold(false, |any, rollover| rollover.expire(now) || any)
+    /// Ends probations that are over.
+    pub fn expire(&mut self, now: Instant) {
+        self.entries.values_mut().filter_map(|entry| entry.rollover.as_mut()).for_each(|rollover| rollover.expire(now));
     }
 
     /// What a later start must know.
     pub fn memory(&self, undone_to: Option<u64>) -> Memory {
-        let mut memory = Memory { undone_to, ..Memory::default() };
+        let mut memory = Memory::default();
+        memory.undone_to = undone_to;
         for (name, entry) in &self.entries {
             let Some(rollover) = &entry.rollover else { continue };
             memory.digests.insert(name.clone(), rollover.current().clone());

@@ -87,7 +87,7 @@ pub fn flip(changes: Vec<Change>) -> Vec<Change> {
 
 /// The fields that differ, and the bytes.
 fn fields(from: &Unit, to: &Unit) -> Vec<String> {
-    let mut fields = manifest::differences(&from.spec, &to.spec);
+    let mut fields = manifest::spec::differences(&from.spec, &to.spec);
     if from.digest != to.digest {
         fields.push(format!("component digest: {} -> {}", from.digest, to.digest));
     }

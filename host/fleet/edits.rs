@@ -179,7 +179,7 @@ impl Splice<'_> {
                 self.push(above);
                 self.table(new_parts.table, new.line + feeds(new_parts.above));
                 self.push(old.below);
-            } else if work.drop != Some(&key) && !(work.drop_others && !declared.contains(&key)) {
+            } else if work.drop != Some(&key) && (!work.drop_others || declared.contains(&key)) {
                 self.push(block.text);
             }
         }

@@ -88,12 +88,16 @@ impl Book {
             Names::These(names) => {
                 // A folder that is gone keeps everything: it is not the same as a folder without files.
                 let there = fs::metadata(&self.dir).is_ok_and(|dir| dir.is_dir());
-                names.iter().fold(false, |any, name| self.revisit(name, None, there) || any)
+                let mut changed = false;
+                for name in names {
+                    changed |= self.revisit(name, None, there);
+                }
+                changed
             }
             Names::All => {
                 let (names, folder) = match folder::list(&self.dir) {
                     Ok((names, problems)) => (Some(names), problems),
-                    Err(problem) => (None, vec![problem]),
+                    Err(problem) => (None, vec![*problem]),
                 };
                 let mut changed = std::mem::replace(&mut self.folder, folder) != self.folder;
                 self.readable = names.is_some();

@@ -79,14 +79,14 @@ pub fn is_manifest(name: &str) -> bool {
 }
 
 /// The names of all manifests, sorted. Names that are not UTF-8 come as problems. Err: the folder itself can't be read.
-pub fn list(dir: &Path) -> Result<(Vec<Arc<str>>, Vec<Problem>), Problem> {
+pub fn list(dir: &Path) -> Result<(Vec<Arc<str>>, Vec<Problem>), Box<Problem>> {
     let refused = |error: &io::Error| {
         let hint = match error.kind() {
             io::ErrorKind::NotFound => "make the folder; until then everything keeps running as it was",
             io::ErrorKind::PermissionDenied => "let the user that skep runs as read it",
             _ => "until it can be read everything keeps running as it was",
         };
-        problem(&dir.display().to_string(), format!("the manifests folder can't be read: {error}"), hint)
+        Box::new(problem(&dir.display().to_string(), format!("the manifests folder can't be read: {error}"), hint))
     };
     let mut names = Vec::new();
     let mut problems = Vec::new();

@@ -4,7 +4,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{components::Fault, folder::Stamp, lower::Loader};
+use super::{
+    components::Fault,
+    folder::Stamp,
+    lower::{Loader, Part},
+};
 use crate::{manifest::hints, worker::ComponentError};
 
 /// Files looked through for a hint.
@@ -18,7 +22,7 @@ pub async fn stamp(dir: &Path, name: &str) -> Option<Stamp> {
 }
 
 /// Loads a component's file. Err: what a manifest problem says.
-pub async fn load<C>(dir: &Path, name: &str, loader: &dyn Loader<C>) -> Result<Arc<C>, Fault> {
+pub async fn load<C: Part>(dir: &Path, name: &str, loader: &dyn Loader<C>) -> Result<Arc<C>, Fault> {
     if Path::new(name).file_name().is_none_or(|plain| plain != name) {
         return Err(Fault::component(
             format!("\"{name}\" is not a file name"),

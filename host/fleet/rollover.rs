@@ -97,8 +97,8 @@ impl Rollover {
         true
     }
 
-    /// Ends a probation that is over; true when one ended.
-    pub fn expire(&mut self, now: Instant) -> bool {
-        self.before.take_if(|(_, until)| *until <= now).is_some()
+    /// Ends a probation that is over.
+    pub fn expire(&mut self, now: Instant) {
+        self.before.take_if(|(_, until)| *until <= now);
     }
 }

@@ -335,14 +335,3 @@ impl Store {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 }
-
-/// Ownership with an epoch that only grows, over host restarts too.
-pub trait Leases {
-    fn claim(&self, worker: &str, replica: u32) -> u64;
-}
-
-impl Leases for Store {
-    fn claim(&self, _worker: &str, _replica: u32) -> u64 {
-        0
-    }
-}

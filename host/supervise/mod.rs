@@ -34,7 +34,7 @@ use crate::{
     facts::{Digest, Level, Name, Why, WorkerView},
     journal::Journal,
     manifest::spec::WorkerSpec,
-    store::Store,
+    store::{Leases, Store, StoreError},
     worker::{Answer, Component, Engines, Event, MAX_PAYLOAD_BYTES},
 };
 
@@ -130,8 +130,8 @@ impl Services {
         if self.jitter { fastrand::f64() } else { 0.0 }
     }
 
-    fn claim(&self, worker: &Name, replica: u32) -> u64 {
-        crate::store::Leases::claim(&self.store, worker, replica)
+    async fn claim(&self, worker: &Name, replica: u32) -> Result<u64, StoreError> {
+        Leases::claim(&self.store, worker, replica).await
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     unit::{Deployed, Unit},
 };
 use crate::{
-    capability::log::{LogTarget, Meter},
+    capability::log::{Log, LogTarget, Meter},
     facts::{InstanceMode, Level},
     worker::{Answer, Crash, Ended, Event, Instance},
 };
@@ -128,8 +128,10 @@ impl Driver {
 
     /// A fresh incarnation; for a resident with its instance, since `init` is part of being ready.
     async fn start(&mut self) {
-        let incarnation = self.services.claim(&self.unit.name, self.replica.number);
-        self.replica.cell().incarnation = incarnation;
+        match self.services.claim(&self.unit.name, self.replica.number).await {
+            Ok(incarnation) => self.replica.cell().incarnation = incarnation,
+            Err(error) => return self.ended(Ended::Unavailable(format!("no epoch from the store: {error}")), true),
+        }
         if self.mode() == InstanceMode::Resident {
             match self.instance().await {
                 Ok(instance) => {
@@ -159,7 +161,8 @@ impl Driver {
             }
         };
         let purpose = self.unit.purpose(&deployed, &self.services, self.replica.number);
-        let context = self.unit.context(&deployed, &self.services, &self.replica.log(&self.unit, &self.services));
+        let log = Log::new(self.replica.log(&self.unit, &self.services));
+        let context = self.unit.context(&deployed, &self.services, log);
         Instance::start(purpose, context, place).await
     }
 

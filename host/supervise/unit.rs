@@ -14,8 +14,8 @@ use jiff::Timestamp;
 
 use super::{Deployment, Services, replica::Replica};
 use crate::{
-    capability::{http::Outbound, log::LogTarget},
-    facts::Name,
+    capability::{http::Outbound, log::Log},
+    facts::{Level, Name},
     manifest::spec::RunSpec,
     worker::{Context, Purpose},
 };
@@ -175,13 +175,21 @@ impl Unit {
         })
     }
 
-    pub fn context(&self, deployed: &Deployed, services: &Services, log: &Arc<LogTarget>) -> Context {
+    pub fn context(self: &Arc<Self>, deployed: &Deployed, services: &Services, log: Log) -> Context {
+        let note = {
+            let (unit, log) = (self.clone(), log.clone());
+            Arc::new(move |sentence: &str| {
+                log.line(Level::Warn, "host", sentence);
+                unit.facts.set_error(sentence);
+            })
+        };
         Context {
+            note,
             worker: self.name.clone(),
             checks: services.checks.clone(),
             clock: services.clock,
             outbound: deployed.outbound.clone(),
-            log: crate::capability::log::Log::new(log.clone()),
+            log,
             memory_bytes: deployed.run().limits.memory_bytes,
         }
     }

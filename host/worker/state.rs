@@ -16,7 +16,7 @@ use super::{
 use crate::{
     capability::{
         checks::Reporter,
-        http::{Hooks, Ledger, Outbound},
+        http::{self, Hooks, Ledger, Outbound},
         log::Log,
     },
     checks::Checks,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What an instance is made with: one worker's grants and the host's services.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Context {
     pub worker: Name,
     pub checks: Checks,
@@ -33,6 +33,8 @@ pub struct Context {
     pub outbound: Arc<Outbound>,
     pub log: Log,
     pub memory_bytes: u64,
+    /// Where the host's sentences about this worker go: refusals, mostly.
+    pub note: http::Report,
 }
 
 /// When the event in hand has to be over. Waiting for a limiter moves it.
@@ -67,7 +69,7 @@ pub struct State {
 
 impl State {
     pub fn new(context: Context) -> Self {
-        let ledger = Arc::new(Ledger::default());
+        let ledger = Arc::new(Ledger::new(context.clock));
         let stdout = Sink::new(context.log.clone(), "stdout", Level::Info);
         let stderr = Sink::new(context.log.clone(), "stderr", Level::Warn);
         let mut table = ResourceTable::new();
@@ -77,8 +79,8 @@ impl State {
         Self {
             wasi,
             table,
-            http: WasiHttpCtx::new(),
-            hooks: Hooks { outbound: context.outbound, ledger: ledger.clone() },
+            http: http::context(),
+            hooks: Hooks::new(context.outbound, ledger.clone()).reporting(context.note),
             memory: MemoryLimit::new(context.memory_bytes),
             checks: Reporter { checks: context.checks, clock: context.clock, worker: context.worker, ledger: ledger.clone() },
             log: context.log,

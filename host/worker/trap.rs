@@ -17,7 +17,7 @@ const RUNAWAY_FRAMES: usize = 16;
 pub(super) fn classify(error: Option<&wasmtime::Error>, state: &State, purpose: &Purpose) -> (TrapCause, String) {
     let timeout = || humantime::format_duration(purpose.timeout);
     let Some(error) = error else {
-        let waiting = state.ledger.in_flight.load(std::sync::atomic::Ordering::Relaxed);
+        let waiting = state.ledger.in_flight();
         let what = if waiting > 0 { format!(" ({waiting} HTTP requests in flight)") } else { String::new() };
         return (TrapCause::Timeout, format!("timed out after {} while waiting in a host call{what}", timeout()));
     };

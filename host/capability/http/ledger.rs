@@ -238,3 +238,9 @@ pub(super) fn key(uri: &Uri) -> Option<String> {
     let slash = if path.starts_with('/') { "" } else { "/" };
     Some(format!("{}{slash}{path}", Origin::of(uri)?))
 }
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").finish_non_exhaustive()
+    }
+}

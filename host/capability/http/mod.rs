@@ -107,7 +107,23 @@ impl Client {
             }
             _ => (Trust::System, None),
         };
-        Ok(Arc::new(Outbound {
+        Ok(self.made(worker, grant, limiter, trust, config))
+    }
+
+    /// For a worker whose grant can't be compiled: nothing is allowed.
+    pub fn closed(self: &Arc<Self>, worker: &str) -> Arc<Outbound> {
+        self.made(worker, None, None, Trust::System, None)
+    }
+
+    fn made(
+        self: &Arc<Self>,
+        worker: &str,
+        grant: Option<&HttpGrant>,
+        limiter: Option<Limiter>,
+        trust: Trust,
+        config: Option<Arc<ClientConfig>>,
+    ) -> Arc<Outbound> {
+        Arc::new(Outbound {
             client: Arc::clone(self),
             worker: worker.into(),
             gate: Gate::new(worker, grant),
@@ -116,7 +132,7 @@ impl Client {
             config,
             keep_alive: grant.is_none_or(|grant| grant.keep_alive),
             in_flight: AtomicUsize::new(0),
-        }))
+        })
     }
 
     /// The text with the values of secrets replaced by their `secret:NAME`, as far as they were used since the start.
@@ -187,5 +203,17 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.scope.outbound.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.scope.ledger.count().fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbound").field("worker", &self.worker).finish_non_exhaustive()
     }
 }
