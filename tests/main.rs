@@ -9,5 +9,7 @@
     reason = "a test that can't go on fails"
 )]
 
+// What the compiler does not check: rooms, heads, lengths, WIT rules, examples.
+mod tidy;
 // Restart policy and schedule arithmetic, as pure data.
 mod policy;
