@@ -58,21 +58,28 @@ pub struct Flight<'p> {
     state: State,
 }
 
-// Fields are dropped in order, and wasi wants children dropped before what they came from.
 enum State {
-    Waiting {
-        ready: Pollable,
-        future: FutureIncomingResponse,
-    },
-    Reading {
-        ready: Pollable,
-        late: Pollable,
-        stream: InputStream,
-        body: IncomingBody,
-        rest: Rest,
-    },
+    Waiting(Waiting),
+    Reading(Source, Rest),
     /// Only while [`Flight::advance`] runs, and after the end.
     Done,
+}
+
+// wasi traps when a resource goes before what came from it, and fields are dropped in order: children stand first in both structs.
+
+/// A request whose headers have not come.
+struct Waiting {
+    ready: Pollable,
+    future: FutureIncomingResponse,
+}
+
+/// An answer's body.
+struct Source {
+    ready: Pollable,
+    late: Pollable,
+    stream: InputStream,
+    #[allow(dead_code, reason = "kept open for its stream")]
+    body: IncomingBody,
 }
 
 /// What to do with a body, and after it.
@@ -95,8 +102,8 @@ impl<'p> Flight<'p> {
     /// What this flight waits for.
     pub fn pollables(&self) -> impl Iterator<Item = &Pollable> {
         let pair = match &self.state {
-            State::Waiting { ready, .. } => [Some(ready), None],
-            State::Reading { ready, late, .. } => [Some(ready), Some(late)],
+            State::Waiting(waiting) => [Some(&waiting.ready), None],
+            State::Reading(source, _) => [Some(&source.ready), Some(&source.late)],
             State::Done => [None, None],
         };
         pair.into_iter().flatten()
@@ -105,60 +112,51 @@ impl<'p> Flight<'p> {
     /// Goes on after one of the pollables was ready; an outcome or failure ends the flight.
     pub fn advance(&mut self) -> Option<Result<Outcome, Failure>> {
         match std::mem::replace(&mut self.state, State::Done) {
-            State::Waiting { ready, future } => match future.get() {
+            State::Waiting(waiting) => match waiting.future.get() {
                 None => {
-                    self.state = State::Waiting { ready, future };
+                    self.state = State::Waiting(waiting);
                     None
                 }
                 Some(Ok(Ok(response))) => {
-                    drop(ready);
-                    drop(future);
-                    self.answered(response)
+                    drop(waiting);
+                    self.answered(&response)
                 }
                 Some(Ok(Err(code))) => Some(Err(code.into())),
                 Some(Err(())) => Some(Err(Failure::down("the host lost the answer"))),
             },
-            State::Reading { ready, late, stream, body, rest } => self.read(ready, late, stream, body, rest),
+            State::Reading(source, rest) => self.read(source, rest),
             State::Done => None,
         }
     }
 
     /// Headers came: decides what the body is for.
-    fn answered(&mut self, response: IncomingResponse) -> Option<Result<Outcome, Failure>> {
+    fn answered(&mut self, response: &IncomingResponse) -> Option<Result<Outcome, Failure>> {
         let elapsed = Duration::from_nanos(monotonic_clock::now().saturating_sub(self.launched));
         let rules = &self.probe.rules;
         let status = response.status();
-        let next = match self.redirection(status, &response) {
+        let next = match self.redirection(status, response) {
             Ok(next) => next,
             Err(failure) => return Some(Err(failure)),
         };
         let search = rules.contains.as_deref().filter(|_| next.is_none()).map(Search::new);
         let patience = if search.is_some() { rules.timeout } else { rules.timeout.min(DRAIN_TIME) };
         let rest = Rest { status, elapsed, search, read: 0, next };
-        let Some((body, stream)) = response.consume().ok().and_then(|body| body.stream().ok().map(|stream| (body, stream))) else {
-            return self.finish(rest, Ok(()));
-        };
-        let late = monotonic_clock::subscribe_duration(nanoseconds(patience));
-        self.read(stream.subscribe(), late, stream, body, rest)
+        match Source::open(response, patience) {
+            Some(source) => self.read(source, rest),
+            None => self.finish(rest, Ok(())),
+        }
     }
 
     /// Takes what has come of the body, until it is over, enough, or too late.
-    fn read(
-        &mut self,
-        ready: Pollable,
-        late: Pollable,
-        stream: InputStream,
-        body: IncomingBody,
-        mut rest: Rest,
-    ) -> Option<Result<Outcome, Failure>> {
+    fn read(&mut self, source: Source, mut rest: Rest) -> Option<Result<Outcome, Failure>> {
         let end = loop {
             if rest.is_enough() {
                 break Ok(());
             }
-            match stream.read(PIECE) {
-                Ok(piece) if piece.is_empty() && late.ready() => break Err(Failure::down("no whole answer in time")),
+            match source.stream.read(PIECE) {
+                Ok(piece) if piece.is_empty() && source.late.ready() => break Err(Failure::down("no whole answer in time")),
                 Ok(piece) if piece.is_empty() => {
-                    self.state = State::Reading { ready, late, stream, body, rest };
+                    self.state = State::Reading(source, rest);
                     return None;
                 }
                 Ok(piece) => rest.take(&piece),
@@ -166,9 +164,7 @@ impl<'p> Flight<'p> {
                 Err(StreamError::LastOperationFailed(_)) => break Err(Failure::down("answer ended early")),
             }
         };
-        drop((ready, late));
-        drop(stream);
-        drop(body);
+        drop(source);
         self.finish(rest, end)
     }
 
@@ -213,6 +209,15 @@ impl<'p> Flight<'p> {
             return Err(Failure::down(format!("redirected more than {allowed} times; the next would be {next}")));
         }
         Ok(Some(next))
+    }
+}
+
+impl Source {
+    /// None: the answer has no body to read.
+    fn open(response: &IncomingResponse, patience: Duration) -> Option<Self> {
+        let body = response.consume().ok()?;
+        let stream = body.stream().ok()?;
+        Some(Self { ready: stream.subscribe(), late: monotonic_clock::subscribe_duration(nanoseconds(patience)), stream, body })
     }
 }
 
@@ -261,7 +266,7 @@ fn send(probe: &Probe, url: &Url, as_get: bool) -> Result<State, Failure> {
     let _ = options.set_between_bytes_timeout(timeout);
 
     let future = outgoing_handler::handle(request, Some(options))?;
-    Ok(State::Waiting { ready: future.subscribe(), future })
+    Ok(State::Waiting(Waiting { ready: future.subscribe(), future }))
 }
 
 fn named(method: &str) -> Method {

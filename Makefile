@@ -1,0 +1,73 @@
+# skep: what you can do here. `make help` lists it.
+#
+# Two variables matter: DATA, the data folder of `make up`, and CARGO_TARGET_DIR, cargo's own (default: target).
+# Components are staged in TARGET/plugins/NAME.wasm, fault plugins included; tests look for them in SKEP_TEST_PLUGINS, which
+# `make test` sets to that folder, and there when it is not set.
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+DATA ?= $(or $(SKEP_DATA),.skep)
+# More flags for `skep up`, e.g. make up ARGS='--admin 127.0.0.1:0'
+ARGS ?=
+# More flags for every cargo build, e.g. --locked
+CARGO_FLAGS ?=
+
+WASM := wasm32-wasip2
+GUESTS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
+# Plugins that misbehave on purpose: tests need them, nobody else.
+FAULTS := crash flood hog snoop spin
+SHIPPED := $(filter-out $(FAULTS),$(GUESTS))
+STAGED := $(TARGET)/plugins
+
+.DEFAULT_GOAL := help
+.PHONY: up test plugins host bench fmt lint clean help setup
+
+up: host plugins ## Build everything and run it on DATA (default .skep), with the example manifests
+	@mkdir -p "$(DATA)/manifests" "$(DATA)/plugins" "$(DATA)/examples"
+	@for guest in $(SHIPPED); do $(call put,"$(STAGED)/$$guest.wasm","$(DATA)/plugins/$$guest.wasm"); done
+	@# An example is offered once: a file you edited stays as it is, one you deleted does not come back.
+	@for file in manifests/*.toml; do \
+		name=$$(basename "$$file"); \
+		if [ ! -e "$(DATA)/examples/$$name" ] && [ ! -e "$(DATA)/manifests/$$name" ]; then \
+			$(call put,"$$file","$(DATA)/manifests/$$name"); \
+		fi; \
+		$(call put,"$$file","$(DATA)/examples/$$name"); \
+	done
+	@echo "manifests: $(DATA)/manifests   plugins: $(DATA)/plugins"
+	@echo "in another terminal: export SKEP_DATA='$(abspath $(DATA))'; '$(abspath $(TARGET))/release/skep' get workers"
+	@exec "$(TARGET)/release/skep" up --data "$(DATA)" $(ARGS)
+
+test: setup plugins ## Run every test, guests and fault plugins built first
+	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo test $(CARGO_FLAGS) -p skep -p poller
+
+plugins: setup ## Build all guests into TARGET/plugins
+	cargo build $(CARGO_FLAGS) --target $(WASM) --profile plugin $(addprefix -p ,$(GUESTS))
+	@mkdir -p "$(STAGED)"
+	@for guest in $(GUESTS); do $(call put,"$(TARGET)/$(WASM)/plugin/$$guest.wasm","$(STAGED)/$$guest.wasm"); done
+
+host: setup ## Build the host (release)
+	cargo build $(CARGO_FLAGS) --release
+
+bench: host plugins ## Measure: one table, with the machine's facts
+	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo bench $(CARGO_FLAGS)
+
+fmt: ## Format everything
+	cargo fmt --all
+
+lint: setup ## Clippy over host, tests, benches and guests; warnings are errors
+	cargo clippy $(CARGO_FLAGS) --all-targets -p skep -p poller -- -D warnings
+	cargo clippy $(CARGO_FLAGS) --target $(WASM) --profile plugin $(addprefix -p ,$(GUESTS)) -- -D warnings
+
+clean: ## Remove what was built; DATA stays
+	cargo clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer, see https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing (SQLite is built in): install gcc or clang" >&2; exit 1; }
+	@[ -d "$$(rustc --print sysroot)/lib/rustlib/$(WASM)/lib" ] || rustup target add $(WASM)
+
+# $(call put,FROM,TO): TO becomes FROM in one step, so that a running host never sees half a file; the same bytes are left alone,
+# so that it sees no change where there is none.
+put = cmp -s $(1) $(2) || { cp $(1) $(2).new && mv -f $(2).new $(2); } || exit 1
