@@ -32,7 +32,13 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, body: Box::new(ErrorBody { error: error.into(), ..ErrorBody::default() }) }
+        Self {
+            status,
+            body: Box::new(ErrorBody {
+                error: error.into(),
+                ..ErrorBody::default()
+            }),
+        }
     }
 
     pub fn bad_request(error: impl Into<String>) -> Self {
@@ -90,7 +96,11 @@ impl From<SuperviseError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let status = if matches!(error, StoreError::Closed) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+        let status = if matches!(error, StoreError::Closed) {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
         Self::new(status, error.to_string())
     }
 }

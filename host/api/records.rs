@@ -79,7 +79,7 @@ pub struct EventParams {
     limit: Option<usize>,
     /// Only events with a smaller id: the page before.
     before: Option<u64>,
-    /// Only events of this worker.
+    /// Only events of this worker, looked for among the newest 1,000 in memory and the 1,000 before them.
     worker: Option<String>,
 }
 
@@ -98,18 +98,32 @@ pub struct StreamParams {
     responses((status = 200, description = "Events, oldest first", content((Vec<EventRecord> = "application/json"), (String = "text/event-stream"))), Refused))]
 pub async fn events(State(state): State<ApiState>, Params(params): Params<EventParams>, headers: HeaderMap) -> Result<Response, ApiError> {
     if sse::wanted(&headers) {
-        return stream_events(&state, StreamParams { limit: params.limit, worker: params.worker }, &headers);
+        return stream_events(
+            &state,
+            StreamParams {
+                limit: params.limit,
+                worker: params.worker,
+            },
+            &headers,
+        );
     }
     let limit = params.limit.unwrap_or(USUAL_EVENTS).min(MAX_ROWS);
     let of_worker = |event: &EventRecord| params.worker.as_deref().is_none_or(|name| event.worker.as_deref() == Some(name));
     // The ring is never behind; the store goes further back.
-    let mut newest = if params.before.is_some() { Vec::new() } else { state.journal.events(MAX_ROWS) };
+    let mut newest = if params.before.is_some() {
+        Vec::new()
+    } else {
+        state.journal.events(MAX_ROWS)
+    };
     let oldest_in_ring = newest.first().map(|event| event.id);
     newest.retain(of_worker);
     let mut older = Vec::new();
     if newest.len() < limit {
         let before = params.before.or(oldest_in_ring);
-        older = state.store.events(before, if params.worker.is_some() { MAX_ROWS } else { limit - newest.len() }).await?;
+        older = state
+            .store
+            .events(before, if params.worker.is_some() { MAX_ROWS } else { limit - newest.len() })
+            .await?;
         older.retain(of_worker);
     }
     older.append(&mut newest);
@@ -135,12 +149,17 @@ fn stream_events(state: &ApiState, params: StreamParams, headers: &HeaderMap) ->
     // Subscribed before the ring is read, as in `logs`; ids tell what is in both.
     let live = state.journal.follow_events();
     let kept = state.journal.events(MAX_ROWS);
-    let (gap, first) = resume(&kept, sse::last_event_id(headers), params.limit.unwrap_or(0));
+    let (gap, first) = sse::resume(&kept, |event| event.id, sse::last_event_id(headers), params.limit.unwrap_or(0));
     let mut seen = kept.last().map_or(0, |event| event.id);
     let worker = params.worker;
     let wanted = move |event: &EventRecord| worker.as_deref().is_none_or(|name| event.worker.as_deref() == Some(name));
     let mut frames: Vec<String> = (gap > 0).then(|| sse::missed(gap)).into_iter().collect();
-    frames.extend(first.iter().filter(|event| wanted(event)).map(|event| sse::frame(Some(event.id), &event.kind, event)));
+    frames.extend(
+        first
+            .iter()
+            .filter(|event| wanted(event))
+            .map(|event| sse::frame(Some(event.id), &event.kind, event)),
+    );
     sse::follow(&state.followers, &state.shutdown, frames, live, move |event: EventRecord| {
         if event.id <= seen {
             return None;
@@ -148,19 +167,6 @@ fn stream_events(state: &ApiState, params: StreamParams, headers: &HeaderMap) ->
         seen = event.id;
         wanted(&event).then(|| sse::frame(Some(event.id), &event.kind, &event))
     })
-}
-
-/// What a stream begins with: how many events are lost to it, and the kept ones it has not seen.
-fn resume(kept: &[EventRecord], last_seen: Option<u64>, limit: usize) -> (u64, &[EventRecord]) {
-    let Some(last_seen) = last_seen else {
-        return (0, kept.get(kept.len().saturating_sub(limit)..).unwrap_or_default());
-    };
-    let from = kept.partition_point(|event| event.id <= last_seen);
-    let gap = match kept.first() {
-        Some(oldest) => oldest.id.saturating_sub(last_seen.saturating_add(1)),
-        None => 0,
-    };
-    (gap, kept.get(from..).unwrap_or_default())
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -194,7 +200,8 @@ pub async fn traps(State(state): State<ApiState>, Params(params): Params<TrapPar
 pub async fn trap(State(state): State<ApiState>, Segment(id): Segment) -> Result<Json<TrapRecord>, ApiError> {
     let found = state.store.trap(&id).await?;
     found.map(Json).ok_or_else(|| {
-        ApiError::not_found(format!("no trap \"{id}\"")).hint("give the whole id, or a unique end of it; GET /api/v1/traps lists the kept ones")
+        ApiError::not_found(format!("no trap \"{id}\""))
+            .hint("give the whole id, or a unique end of it; GET /api/v1/traps lists the kept ones")
     })
 }
 
@@ -275,17 +282,30 @@ pub struct HistoryParams {
     responses((status = 200, description = "Points, oldest first", body = Vec<HistoryPoint>), Missing, Refused))]
 pub async fn history(State(state): State<ApiState>, Params(params): Params<HistoryParams>) -> Result<Json<Vec<HistoryPoint>>, ApiError> {
     let until = params.until.unwrap_or_else(|| state.clock.wall());
-    let from = params.from.unwrap_or_else(|| until.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN));
+    let from = params
+        .from
+        .unwrap_or_else(|| until.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN));
     let seconds = until.duration_since(from).as_secs();
     if seconds <= 0 {
         return Err(ApiError::bad_request("from: must be before until"));
     }
     let width = params.resolution.unwrap_or_else(|| Width::for_span(seconds));
     if seconds / width.seconds() > MAX_POINTS {
-        return Err(ApiError::bad_request(format!("that is more than {MAX_POINTS} points")).hint("ask for a shorter span or a coarser resolution"));
+        return Err(
+            ApiError::bad_request(format!("that is more than {MAX_POINTS} points")).hint("ask for a shorter span or a coarser resolution")
+        );
     }
-    let points = state.store.history(&params.worker, &params.subject, from, until, width.into()).await?;
-    if points.is_empty() && !state.checks.views(Some(&params.worker)).iter().any(|view| view.subject == params.subject) {
+    let points = state
+        .store
+        .history(&params.worker, &params.subject, from, until, width.into())
+        .await?;
+    if points.is_empty()
+        && !state
+            .checks
+            .views(Some(&params.worker))
+            .iter()
+            .any(|view| view.subject == params.subject)
+    {
         let sentence = format!("no check of \"{}\" on worker \"{}\"", params.subject, params.worker);
         return Err(ApiError::not_found(sentence).hint("GET /api/v1/checks lists them"));
     }
