@@ -482,6 +482,7 @@ fn ready_is_neither_starting_nor_stopping() {
 fn every_endpoint_is_described() {
     let document = serde_json::to_value(openapi()).unwrap();
     let mut described: Vec<String> = Vec::new();
+    let mut ids = std::collections::HashSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             described.push(format!("{} {path}", method.to_uppercase()));
@@ -490,6 +491,14 @@ fn every_endpoint_is_described() {
                 "{path} has no summary"
             );
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{path}: {}", operation["tags"]);
+            assert!(
+                ids.insert(operation["operationId"].to_string()),
+                "{path}: {} twice",
+                operation["operationId"]
+            );
+            if method != "get" {
+                assert_eq!(operation["security"], serde_json::json!([{ "admin": [] }]), "{method} {path}");
+            }
             let open = path == "/healthz" || path == "/readyz";
             let responses = operation["responses"].as_object().unwrap();
             assert_eq!(responses.contains_key("401"), !open, "{path} tells when a token is needed");

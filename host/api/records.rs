@@ -45,7 +45,7 @@ pub struct LogParams {
 }
 
 /// A worker's newest log lines, oldest first; with `follow` (or `Accept: text/event-stream`) a stream of `line` events.
-#[utoipa::path(get, path = "/api/v1/workers/{name}/logs", tag = "records",
+#[utoipa::path(get, path = "/api/v1/workers/{name}/logs", operation_id = "worker_logs", tag = "records",
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`"), LogParams),
     responses((status = 200, description = "Lines, oldest first", content((Vec<LogLine> = "application/json"), (String = "text/event-stream"))), Missing, Refused))]
 pub async fn logs(
@@ -94,7 +94,7 @@ pub struct StreamParams {
 }
 
 /// What happened, oldest first; with `Accept: text/event-stream` the same stream as `/events/stream`.
-#[utoipa::path(get, path = "/api/v1/events", tag = "records", params(EventParams),
+#[utoipa::path(get, path = "/api/v1/events", operation_id = "list_events", tag = "records", params(EventParams),
     responses((status = 200, description = "Events, oldest first", content((Vec<EventRecord> = "application/json"), (String = "text/event-stream"))), Refused))]
 pub async fn events(State(state): State<ApiState>, Params(params): Params<EventParams>, headers: HeaderMap) -> Result<Response, ApiError> {
     if sse::wanted(&headers) {
@@ -134,7 +134,7 @@ pub async fn events(State(state): State<ApiState>, Params(params): Params<EventP
 /// Events as they happen, as server-sent events with ids; `Last-Event-ID` resumes from memory.
 ///
 /// The event's name is its kind, its data the record. A `missed` event counts what could not be given any more.
-#[utoipa::path(get, path = "/api/v1/events/stream", tag = "records",
+#[utoipa::path(get, path = "/api/v1/events/stream", operation_id = "stream_events", tag = "records",
     params(StreamParams, ("Last-Event-ID" = Option<u64>, Header, description = "The last event seen; what came after it is sent first")),
     responses((status = 200, description = "A stream that ends with the host", body = String, content_type = "text/event-stream"), Refused))]
 pub async fn event_stream(
@@ -180,7 +180,7 @@ pub struct TrapParams {
 }
 
 /// Trap records, newest first.
-#[utoipa::path(get, path = "/api/v1/traps", tag = "records", params(TrapParams),
+#[utoipa::path(get, path = "/api/v1/traps", operation_id = "list_traps", tag = "records", params(TrapParams),
     responses((status = 200, description = "Records, newest first", body = Vec<TrapRecord>), Refused))]
 pub async fn traps(State(state): State<ApiState>, Params(params): Params<TrapParams>) -> Result<Json<Vec<TrapRecord>>, ApiError> {
     let limit = params.limit.unwrap_or(USUAL_TRAPS).min(MAX_TRAPS);
@@ -194,7 +194,7 @@ pub async fn traps(State(state): State<ApiState>, Params(params): Params<TrapPar
 }
 
 /// One trap record: cause, panic message, backtrace, input, last log lines, digests, memory.
-#[utoipa::path(get, path = "/api/v1/traps/{id}", tag = "records",
+#[utoipa::path(get, path = "/api/v1/traps/{id}", operation_id = "get_trap", tag = "records",
     params(("id" = String, Path, description = "The id, or a unique beginning or end of it of at least 4 characters")),
     responses((status = 200, description = "The record", body = TrapRecord), Missing, Refused))]
 pub async fn trap(State(state): State<ApiState>, Segment(id): Segment) -> Result<Json<TrapRecord>, ApiError> {
@@ -214,7 +214,7 @@ pub struct CheckParams {
 }
 
 /// All checks, by worker and subject.
-#[utoipa::path(get, path = "/api/v1/checks", tag = "records", params(CheckParams),
+#[utoipa::path(get, path = "/api/v1/checks", operation_id = "list_checks", tag = "records", params(CheckParams),
     responses((status = 200, description = "Checks, by worker and subject", body = Vec<CheckView>), Missing, Refused))]
 pub async fn checks(State(state): State<ApiState>, Params(params): Params<CheckParams>) -> Result<Json<Vec<CheckView>>, ApiError> {
     let views = state.checks.views(params.worker.as_deref());
@@ -278,7 +278,7 @@ pub struct HistoryParams {
 }
 
 /// A check's past, a point per minute, hour or day; spans without results are left out.
-#[utoipa::path(get, path = "/api/v1/checks/history", tag = "records", params(HistoryParams),
+#[utoipa::path(get, path = "/api/v1/checks/history", operation_id = "check_history", tag = "records", params(HistoryParams),
     responses((status = 200, description = "Points, oldest first", body = Vec<HistoryPoint>), Missing, Refused))]
 pub async fn history(State(state): State<ApiState>, Params(params): Params<HistoryParams>) -> Result<Json<Vec<HistoryPoint>>, ApiError> {
     let until = params.until.unwrap_or_else(|| state.clock.wall());
