@@ -1,12 +1,7 @@
 //! The admin API's own parts, through sockets where a client would meet them: who may ask, what bounds a client, streams, metrics,
 //! and the description. What needs running workers is tested end to end elsewhere.
 
-use std::{
-    net::SocketAddr,
-    os::unix::fs::PermissionsExt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -16,7 +11,8 @@ use axum::{
 use jiff::Timestamp;
 use skep::{
     api::{
-        Access, ApiError, Bounds, Via, access::Refusal, bind_unix, error::ErrorBody, guarded, host::readiness, metrics, openapi, serve, sse, suggest,
+        Access, ApiError, Bounds, Via, access::Refusal, bind_unix, error::ErrorBody, guarded, host::readiness, metrics, openapi, serve,
+        sse, suggest,
     },
     cli::client::{Client, Frames, Place},
     facts::{
@@ -35,7 +31,12 @@ const ADMIN: &str = "an-admin-token-of-some-length";
 const READ: &str = "a-read-token-of-some-length";
 
 fn access(bound: &str, hosts: &[&str]) -> Access {
-    Access::new(ADMIN, READ, bound.parse().unwrap(), hosts.iter().map(|host| host.parse().unwrap()).collect())
+    Access::new(
+        ADMIN,
+        READ,
+        bound.parse().unwrap(),
+        hosts.iter().map(|host| host.parse().unwrap()).collect(),
+    )
 }
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -80,22 +81,45 @@ fn tokens_decide_who_may_do_what() {
     ] {
         let mut pairs = vec![host];
         pairs.extend(authorization.map(|value| ("authorization", value)));
-        assert_eq!(decide("127.0.0.1:7700", &[], method.clone(), path, &pairs), expected, "{method} {path} {authorization:?}");
+        assert_eq!(
+            decide("127.0.0.1:7700", &[], method.clone(), path, &pairs),
+            expected,
+            "{method} {path} {authorization:?}"
+        );
     }
     // Two tokens mean nothing.
     let twice = [host, ("authorization", admin.as_str()), ("authorization", read.as_str())];
-    assert_eq!(decide("127.0.0.1:7700", &[], Method::GET, "/metrics", &twice), Err(Refusal::NoToken));
+    assert_eq!(
+        decide("127.0.0.1:7700", &[], Method::GET, "/metrics", &twice),
+        Err(Refusal::NoToken)
+    );
 }
 
 #[test]
 fn the_host_header_must_mean_this_host() {
     let ok = |bound: &str, hosts: &[&str], host: &str| decide(bound, hosts, Method::GET, "/healthz", &[("host", host)]).is_ok();
-    for host in ["127.0.0.1:7700", "localhost:7700", "LOCALHOST:7700", "localhost.:7700", "[::1]:7700", "127.9.9.9:7700"] {
+    for host in [
+        "127.0.0.1:7700",
+        "localhost:7700",
+        "LOCALHOST:7700",
+        "localhost.:7700",
+        "[::1]:7700",
+        "127.9.9.9:7700",
+    ] {
         assert!(ok("127.0.0.1:7700", &[], host), "{host}");
     }
     for host in [
-        "evil.example:7700", "127.0.0.1", "127.0.0.1:7701", "localhost", "localhost:7700@evil.example", "127.0.0.1.evil.example:7700", "",
-        "192.168.1.10:7700", "localhost:", "skep.example.com", "2130706433:7700",
+        "evil.example:7700",
+        "127.0.0.1",
+        "127.0.0.1:7701",
+        "localhost",
+        "localhost:7700@evil.example",
+        "127.0.0.1.evil.example:7700",
+        "",
+        "192.168.1.10:7700",
+        "localhost:",
+        "skep.example.com",
+        "2130706433:7700",
     ] {
         assert!(!ok("127.0.0.1:7700", &[], host), "{host}");
     }
@@ -112,21 +136,50 @@ fn the_host_header_must_mean_this_host() {
     assert!(!ok("127.0.0.1:7700", &["skep.example.com:8443"], "skep.example.com"));
     assert!(!ok("127.0.0.1:7700", &["skep.example.com"], "a.skep.example.com"));
     // None, or two: a proxy and this host could read them differently.
-    assert_eq!(decide("127.0.0.1:7700", &[], Method::GET, "/healthz", &[]), Err(Refusal::ForeignHost));
+    assert_eq!(
+        decide("127.0.0.1:7700", &[], Method::GET, "/healthz", &[]),
+        Err(Refusal::ForeignHost)
+    );
     let two = [("host", "127.0.0.1:7700"), ("host", "127.0.0.1:7700")];
-    assert_eq!(decide("127.0.0.1:7700", &[], Method::GET, "/healthz", &two), Err(Refusal::ForeignHost));
+    assert_eq!(
+        decide("127.0.0.1:7700", &[], Method::GET, "/healthz", &two),
+        Err(Refusal::ForeignHost)
+    );
     // The request line may name a host, too.
-    let line = |authority| access("127.0.0.1:7700", &[]).decide(Via::Tcp, &Method::GET, "/healthz", Some(authority), &headers(&[("host", "localhost:7700")]));
+    let line = |authority| {
+        access("127.0.0.1:7700", &[]).decide(
+            Via::Tcp,
+            &Method::GET,
+            "/healthz",
+            Some(authority),
+            &headers(&[("host", "localhost:7700")]),
+        )
+    };
     assert_eq!(line("evil.example"), Err(Refusal::ForeignHost));
     assert_eq!(line("127.0.0.1:7700"), Ok(()));
 }
 
 #[test]
 fn pages_of_other_sites_are_refused() {
-    let with = |host: &str, origin: &str| decide("127.0.0.1:7700", &["skep.example.com"], Method::GET, "/healthz", &[("host", host), ("origin", origin)]);
+    let with = |host: &str, origin: &str| {
+        decide(
+            "127.0.0.1:7700",
+            &["skep.example.com"],
+            Method::GET,
+            "/healthz",
+            &[("host", host), ("origin", origin)],
+        )
+    };
     assert_eq!(with("127.0.0.1:7700", "http://127.0.0.1:7700"), Ok(()));
     assert_eq!(with("skep.example.com", "https://skep.example.com"), Ok(()));
-    for origin in ["http://evil.example", "http://127.0.0.1:7701", "http://localhost:7700", "null", "file://", "127.0.0.1:7700"] {
+    for origin in [
+        "http://evil.example",
+        "http://127.0.0.1:7701",
+        "http://localhost:7700",
+        "null",
+        "file://",
+        "127.0.0.1:7700",
+    ] {
         assert_eq!(with("127.0.0.1:7700", origin), Err(Refusal::ForeignOrigin), "{origin}");
     }
 }
@@ -147,7 +200,10 @@ fn tokens_are_made_once_and_kept_from_others() {
     for (name, token) in [("admin.token", &admin), ("read.token", &reading)] {
         assert_eq!(token.trim().len(), 64, "32 bytes as hex");
         assert!(token.trim().bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_eq!(std::fs::metadata(data.path().join(name)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(data.path().join(name)).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
     assert_ne!(admin, reading);
     Access::open(data.path(), bound, Vec::new()).unwrap();
@@ -181,7 +237,10 @@ impl Served {
 }
 
 fn app() -> Router {
-    Router::new().route("/api/v1/thing", get(|| async { "thing" })).route("/api/v1/take", post(|body: axum::body::Bytes| async move { body.len().to_string() }))
+    Router::new().route("/api/v1/thing", get(|| async { "thing" })).route(
+        "/api/v1/take",
+        post(|body: axum::body::Bytes| async move { body.len().to_string() }),
+    )
 }
 
 fn http() -> reqwest::Client {
@@ -200,9 +259,21 @@ async fn refusals_are_json_with_a_way_out() {
     assert_eq!(body.error, "a token is needed");
     assert!(body.hint.unwrap().contains("admin.token"));
 
-    let answer = http().get(host.url("/api/v1/thing")).header("host", "evil.example").bearer_auth(ADMIN).send().await.unwrap();
+    let answer = http()
+        .get(host.url("/api/v1/thing"))
+        .header("host", "evil.example")
+        .bearer_auth(ADMIN)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 421);
-    let answer = http().get(host.url("/api/v1/thing")).header("origin", "http://evil.example").bearer_auth(ADMIN).send().await.unwrap();
+    let answer = http()
+        .get(host.url("/api/v1/thing"))
+        .header("origin", "http://evil.example")
+        .bearer_auth(ADMIN)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 403);
     let answer = http().post(host.url("/api/v1/take")).bearer_auth(READ).send().await.unwrap();
     assert_eq!(answer.status(), 403);
@@ -211,7 +282,10 @@ async fn refusals_are_json_with_a_way_out() {
     assert_eq!(answer.json::<ErrorBody>().await.unwrap().error, "nothing at /nowhere");
     let answer = http().delete(host.url("/api/v1/thing")).bearer_auth(ADMIN).send().await.unwrap();
     assert_eq!(answer.status(), 405);
-    assert_eq!(answer.json::<ErrorBody>().await.unwrap().error, "/api/v1/thing does not take DELETE");
+    assert_eq!(
+        answer.json::<ErrorBody>().await.unwrap().error,
+        "/api/v1/thing does not take DELETE"
+    );
     let answer = http().get(host.url("/api/v1/thing")).bearer_auth(READ).send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "thing");
 }
@@ -219,31 +293,59 @@ async fn refusals_are_json_with_a_way_out() {
 #[tokio::test]
 async fn bodies_and_headers_are_bounded() {
     let host = served(app(), Bounds::default()).await;
-    let post = |bytes: usize| http().post(host.url("/api/v1/take")).bearer_auth(ADMIN).body(vec![b'x'; bytes]).send();
+    let post = |bytes: usize| {
+        http()
+            .post(host.url("/api/v1/take"))
+            .bearer_auth(ADMIN)
+            .body(vec![b'x'; bytes])
+            .send()
+    };
     assert_eq!(post(8 << 20).await.unwrap().text().await.unwrap(), (8 << 20).to_string());
     // The host answers before it has read it all: a client still writing may see the connection end instead.
     if let Ok(answer) = post((8 << 20) + 1).await {
         assert_eq!(answer.status(), 413);
     }
-    let answer = http().get(host.url("/api/v1/thing")).bearer_auth(ADMIN).header("x-long", "x".repeat(64 << 10)).send().await.unwrap();
+    let answer = http()
+        .get(host.url("/api/v1/thing"))
+        .bearer_auth(ADMIN)
+        .header("x-long", "x".repeat(64 << 10))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 431);
 }
 
 #[tokio::test]
 async fn a_client_that_sends_no_request_is_dropped() {
-    let bounds = Bounds { header_time: Duration::from_millis(50), ..Bounds::default() };
+    let bounds = Bounds {
+        header_time: Duration::from_millis(50),
+        ..Bounds::default()
+    };
     let host = served(app(), bounds).await;
     let mut slow = TcpStream::connect(host.address).await.unwrap();
     slow.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
     let mut rest = Vec::new();
-    tokio::time::timeout(Duration::from_secs(10), slow.read_to_end(&mut rest)).await.expect("the host ends it").unwrap();
+    tokio::time::timeout(Duration::from_secs(10), slow.read_to_end(&mut rest))
+        .await
+        .expect("the host ends it")
+        .unwrap();
 }
 
 #[tokio::test]
 async fn connections_past_the_bound_wait_for_a_place() {
-    let host = served(app(), Bounds { connections: 1, ..Bounds::default() }).await;
+    let host = served(
+        app(),
+        Bounds {
+            connections: 1,
+            ..Bounds::default()
+        },
+    )
+    .await;
     let mut first = TcpStream::connect(host.address).await.unwrap();
-    let request = format!("GET /api/v1/thing HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {READ}\r\n\r\n", host.address);
+    let request = format!(
+        "GET /api/v1/thing HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {READ}\r\n\r\n",
+        host.address
+    );
     first.write_all(request.as_bytes()).await.unwrap();
     let mut some = [0; 64];
     assert!(first.read(&mut some).await.unwrap() > 0);
@@ -253,7 +355,10 @@ async fn connections_past_the_bound_wait_for_a_place() {
     let waited = tokio::time::timeout(Duration::from_millis(50), second.read(&mut some)).await;
     assert!(waited.is_err(), "answered beyond the bound");
     drop(first);
-    let got = tokio::time::timeout(Duration::from_secs(10), second.read(&mut some)).await.expect("a place").unwrap();
+    let got = tokio::time::timeout(Duration::from_secs(10), second.read(&mut some))
+        .await
+        .expect("a place")
+        .unwrap();
     assert!(some[..got].starts_with(b"HTTP/1.1 200"));
 }
 
@@ -266,9 +371,13 @@ async fn a_stop_ends_streams_and_lets_answers_finish() {
     let app = Router::new().route(
         "/api/v1/stream",
         get(move || {
-            let answer = sse::follow(&places, &stopping, vec![sse::frame(Some(1), "line", &"first")], sender.subscribe(), |line: String| {
-                Some(sse::frame(Some(2), "line", &line))
-            });
+            let answer = sse::follow(
+                &places,
+                &stopping,
+                vec![sse::frame(Some(1), "line", &"first")],
+                sender.subscribe(),
+                |line: String| Some(sse::frame(Some(2), "line", &line)),
+            );
             async move { answer }
         }),
     );
@@ -296,7 +405,10 @@ async fn a_stop_ends_streams_and_lets_answers_finish() {
     stop.send(true).unwrap();
     host.stop.send(true).unwrap();
     while answer.chunk().await.unwrap().is_some() {}
-    tokio::time::timeout(Duration::from_secs(10), host.task).await.expect("served to the end").unwrap();
+    tokio::time::timeout(Duration::from_secs(10), host.task)
+        .await
+        .expect("served to the end")
+        .unwrap();
     assert!(TcpStream::connect(host.address).await.is_err(), "no longer listening");
 }
 
@@ -310,7 +422,12 @@ async fn the_socket_is_for_owner_and_group_and_replaces_a_stale_one() {
     let (stop, stopping) = watch::channel(false);
     let access = Arc::new(access("127.0.0.1:1", &[]));
     let app = Router::new().route("/api/v1/thing", get(|| async { "[1, 2]" }));
-    let task = tokio::spawn(serve::serve(listener, guarded(app, access, Via::Socket), Bounds::default(), stopping));
+    let task = tokio::spawn(serve::serve(
+        listener,
+        guarded(app, access, Via::Socket),
+        Bounds::default(),
+        stopping,
+    ));
     let client = Client::new(Place::Socket(path.clone()), None).unwrap();
     let got: Vec<u32> = client.get("thing", &[]).await.unwrap();
     assert_eq!(got, [1, 2]);
@@ -328,13 +445,30 @@ async fn the_socket_is_for_owner_and_group_and_replaces_a_stale_one() {
 
 #[test]
 fn a_frame_is_one_event_whatever_it_holds() {
-    assert_eq!(sse::frame(Some(7), "line", &"two\nlines"), "id: 7\nevent: line\ndata: \"two\\nlines\"\n\n");
+    assert_eq!(
+        sse::frame(Some(7), "line", &"two\nlines"),
+        "id: 7\nevent: line\ndata: \"two\\nlines\"\n\n"
+    );
     assert_eq!(sse::frame(None, "line", &1), "event: line\ndata: 1\n\n");
     assert_eq!(sse::missed(3), "event: missed\ndata: {\"missed\":3}\n\n");
     assert!(sse::wanted(&headers(&[("accept", "application/json, text/event-stream;q=0.5")])));
     assert!(!sse::wanted(&headers(&[("accept", "*/*")])));
     assert_eq!(sse::last_event_id(&headers(&[("last-event-id", "42")])), Some(42));
     assert_eq!(sse::last_event_id(&headers(&[("last-event-id", "x")])), None);
+}
+
+#[test]
+fn a_follower_resumes_after_what_it_saw_last() {
+    let kept: Vec<u64> = (10..20).collect();
+    let from = |last_seen, limit| sse::resume(&kept, |id| *id, last_seen, limit);
+    assert_eq!(from(None, 0), (0, &[][..]));
+    assert_eq!(from(None, 2), (0, &[18, 19][..]));
+    assert_eq!(from(None, 100).1.len(), 10);
+    assert_eq!(from(Some(17), 0), (0, &[18, 19][..]));
+    assert_eq!(from(Some(9), 0), (0, &kept[..]), "nothing fell out in between");
+    assert_eq!(from(Some(4), 0), (5, &kept[..]), "5 to 9 are gone");
+    assert_eq!(from(Some(99), 0), (0, &[][..]));
+    assert_eq!(sse::resume(&[], |id| *id, Some(3), 5), (0, &[][..]));
 }
 
 #[test]
@@ -348,25 +482,62 @@ fn ready_is_neither_starting_nor_stopping() {
 fn every_endpoint_is_described() {
     let document = serde_json::to_value(openapi()).unwrap();
     let mut described: Vec<String> = Vec::new();
+    let mut ids = std::collections::HashSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             described.push(format!("{} {path}", method.to_uppercase()));
-            assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{path} has no summary");
+            assert!(
+                !operation["summary"].as_str().unwrap_or_default().is_empty(),
+                "{path} has no summary"
+            );
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{path}: {}", operation["tags"]);
+            assert!(
+                ids.insert(operation["operationId"].to_string()),
+                "{path}: {} twice",
+                operation["operationId"]
+            );
+            if method != "get" {
+                assert_eq!(operation["security"], serde_json::json!([{ "admin": [] }]), "{method} {path}");
+            }
             let open = path == "/healthz" || path == "/readyz";
             let responses = operation["responses"].as_object().unwrap();
             assert_eq!(responses.contains_key("401"), !open, "{path} tells when a token is needed");
-            assert_eq!(operation["security"] == serde_json::json!([{}]), open, "{path}: {}", operation["security"]);
+            assert_eq!(
+                operation["security"] == serde_json::json!([{}]),
+                open,
+                "{path}: {}",
+                operation["security"]
+            );
         }
     }
     described.sort();
     let mut expected = vec![
-        "DELETE /api/v1/workers/{name}", "GET /api/v1/checks", "GET /api/v1/checks/history", "GET /api/v1/events", "GET /api/v1/events/stream",
-        "GET /api/v1/host", "GET /api/v1/openapi.json", "GET /api/v1/problems", "GET /api/v1/traps", "GET /api/v1/traps/{id}",
-        "GET /api/v1/workers", "GET /api/v1/workers/{name}", "GET /api/v1/workers/{name}/logs", "GET /api/v1/workers/{name}/why",
-        "GET /healthz", "GET /metrics", "GET /readyz", "POST /api/v1/apply", "POST /api/v1/diff", "POST /api/v1/undo",
-        "POST /api/v1/workers/{name}/call", "POST /api/v1/workers/{name}/drain", "POST /api/v1/workers/{name}/pause",
-        "POST /api/v1/workers/{name}/restart", "POST /api/v1/workers/{name}/resume", "POST /api/v1/workers/{name}/scale",
+        "DELETE /api/v1/workers/{name}",
+        "GET /api/v1/checks",
+        "GET /api/v1/checks/history",
+        "GET /api/v1/events",
+        "GET /api/v1/events/stream",
+        "GET /api/v1/host",
+        "GET /api/v1/openapi.json",
+        "GET /api/v1/problems",
+        "GET /api/v1/traps",
+        "GET /api/v1/traps/{id}",
+        "GET /api/v1/workers",
+        "GET /api/v1/workers/{name}",
+        "GET /api/v1/workers/{name}/logs",
+        "GET /api/v1/workers/{name}/why",
+        "GET /healthz",
+        "GET /metrics",
+        "GET /readyz",
+        "POST /api/v1/apply",
+        "POST /api/v1/diff",
+        "POST /api/v1/undo",
+        "POST /api/v1/workers/{name}/call",
+        "POST /api/v1/workers/{name}/drain",
+        "POST /api/v1/workers/{name}/pause",
+        "POST /api/v1/workers/{name}/restart",
+        "POST /api/v1/workers/{name}/resume",
+        "POST /api/v1/workers/{name}/scale",
         "POST /api/v1/workers/{name}/tick",
     ];
     expected.sort_unstable();
@@ -375,7 +546,19 @@ fn every_endpoint_is_described() {
     let schemes = document["components"]["securitySchemes"].as_object().unwrap();
     assert_eq!(schemes.keys().collect::<Vec<_>>(), ["admin", "read"]);
     let schemas = document["components"]["schemas"].as_object().unwrap();
-    for name in ["WorkerView", "CheckView", "EventRecord", "TrapRecord", "Plan", "Problem", "Why", "HostView", "ErrorBody", "LogLine", "HistoryPoint"] {
+    for name in [
+        "WorkerView",
+        "CheckView",
+        "EventRecord",
+        "TrapRecord",
+        "Plan",
+        "Problem",
+        "Why",
+        "HostView",
+        "ErrorBody",
+        "LogLine",
+        "HistoryPoint",
+    ] {
         assert!(schemas.contains_key(name), "{name} has no schema");
     }
     // Every reference leads somewhere.
@@ -388,7 +571,15 @@ fn every_endpoint_is_described() {
 
 #[test]
 fn errors_of_the_rooms_get_their_status() {
-    let problem = Problem { file: "a.toml".into(), line: 1, column: 0, worker: None, field: None, message: "x".into(), hint: None };
+    let problem = Problem {
+        file: "a.toml".into(),
+        line: 1,
+        column: 0,
+        worker: None,
+        field: None,
+        message: "x".into(),
+        hint: None,
+    };
     let error = ApiError::from(FleetError::Invalid(vec![problem.clone()]));
     assert_eq!((error.status.as_u16(), &error.body.problems[..]), (422, &[problem][..]));
     assert_eq!(ApiError::from(FleetError::NotFound("no worker".into())).status, 404);
@@ -403,7 +594,10 @@ fn a_name_that_is_not_there_suggests_one() {
     let say = |name: &str| suggest(name, names.iter().copied());
     assert_eq!(say("page").as_deref(), Some("did you mean \"pages\"?"));
     assert_eq!(say("conuter").as_deref(), Some("did you mean \"counter\"?"));
-    assert_eq!(say("pinger").as_deref(), Some("\"pinger\" has one worker an item: pinger/nas, pinger/router"));
+    assert_eq!(
+        say("pinger").as_deref(),
+        Some("\"pinger\" has one worker an item: pinger/nas, pinger/router")
+    );
     assert_eq!(say("unlike-any"), None);
     assert_eq!(say(""), None);
 }
@@ -418,15 +612,28 @@ pub fn worker(name: &str, state: WorkerState) -> WorkerView {
         component: "poller.wasm".into(),
         digest: Some(Digest(format!("sha256:{}", "ab".repeat(32)).into())),
         state,
-        replicas: ReplicaCount { desired: 1, running: u32::from(state == WorkerState::Running) },
+        replicas: ReplicaCount {
+            desired: 1,
+            running: u32::from(state == WorkerState::Running),
+        },
         incarnation: 3,
         restarts: 2,
         last_error: None,
         config: Arc::new(serde_json::json!({ "urls": ["https://example.com"] })),
-        schedule: Some(ScheduleView { every: Some("30s".into()), cron: None, next: Some("2026-11-21T06:03:12Z".parse().unwrap()), lateness_ms: Some(1.5), missed: 4 }),
+        schedule: Some(ScheduleView {
+            every: Some("30s".into()),
+            cron: None,
+            next: Some("2026-11-21T06:03:12Z".parse().unwrap()),
+            lateness_ms: Some(1.5),
+            missed: 4,
+        }),
         since: at,
         instance: InstanceMode::PerEvent,
-        events: EventCounts { ok: 10, failed: 1, trapped: 2 },
+        events: EventCounts {
+            ok: 10,
+            failed: 1,
+            trapped: 2,
+        },
         memory_peak_bytes: 3 << 20,
         file: "watch.toml".into(),
         line: 1,
@@ -445,7 +652,10 @@ pub fn check(worker: &str, subject: &str, status: CheckStatus) -> CheckView {
         coverage: 0.5,
         last: Some("2026-11-21T06:02:50Z".parse().unwrap()),
         detail: "status 200".into(),
-        evidence: Some(Evidence { certificate_expires: Some("2026-12-01T00:00:00Z".parse().unwrap()), ..Evidence::default() }),
+        evidence: Some(Evidence {
+            certificate_expires: Some("2026-12-01T00:00:00Z".parse().unwrap()),
+            ..Evidence::default()
+        }),
         confirming: 0,
         recent: Vec::new(),
     }
@@ -453,9 +663,15 @@ pub fn check(worker: &str, subject: &str, status: CheckStatus) -> CheckView {
 
 #[test]
 fn metrics_are_prometheus_text() {
-    let workers = [worker("pages", WorkerState::Running), worker("pinger/nas", WorkerState::Quarantined)];
+    let workers = [
+        worker("pages", WorkerState::Running),
+        worker("pinger/nas", WorkerState::Quarantined),
+    ];
     let subject = "https://example.com/?q=\"a\\b\"\nx";
-    let checks = [check("pages", subject, CheckStatus::Down), check("pinger/nas", "nas", CheckStatus::Unknown)];
+    let checks = [
+        check("pages", subject, CheckStatus::Down),
+        check("pinger/nas", "nas", CheckStatus::Unknown),
+    ];
     let text = metrics::render(&metrics::Snapshot {
         version: "0.1.0",
         started: "2026-11-21T06:00:00Z".parse().unwrap(),

@@ -68,9 +68,13 @@ impl Refusal {
 
     pub fn hint(self) -> &'static str {
         match self {
-            Self::ForeignHost => "use the address it announced, or name the proxy's host in skep.toml: admin.hosts = [\"skep.example.com\"]",
+            Self::ForeignHost => {
+                "use the address it announced, or name the proxy's host in skep.toml: admin.hosts = [\"skep.example.com\"]"
+            }
             Self::ForeignOrigin => "call the API from a program, or from a page this host serves",
-            Self::NoToken | Self::WrongToken => "send `Authorization: Bearer TOKEN` with admin.token or read.token of the data folder (the CLI reads SKEP_TOKEN)",
+            Self::NoToken | Self::WrongToken => {
+                "send `Authorization: Bearer TOKEN` with admin.token or read.token of the data folder (the CLI reads SKEP_TOKEN)"
+            }
             Self::ReadOnly => "use the token in admin.token of the data folder",
         }
     }
@@ -97,7 +101,10 @@ pub struct Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("bound", &self.bound).field("hosts", &self.hosts).finish_non_exhaustive()
+        f.debug_struct("Access")
+            .field("bound", &self.bound)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +117,12 @@ impl Access {
     }
 
     pub fn new(admin: &str, read: &str, bound: SocketAddr, hosts: Vec<AllowedHost>) -> Self {
-        Self { admin: hash(admin), read: hash(read), bound, hosts }
+        Self {
+            admin: hash(admin),
+            read: hash(read),
+            bound,
+            hosts,
+        }
     }
 
     /// `authority`: what the request line names as host, when it does; it must pass as the header must.
@@ -143,7 +155,10 @@ impl Access {
     /// Whether a Host header means this host.
     fn is_us(&self, host: &str) -> bool {
         let Some((name, port)) = split(host) else { return false };
-        let named = self.hosts.iter().any(|allowed| allowed.name == name && allowed.port.is_none_or(|wanted| Some(wanted) == port));
+        let named = self
+            .hosts
+            .iter()
+            .any(|allowed| allowed.name == name && allowed.port.is_none_or(|wanted| Some(wanted) == port));
         if named {
             return true;
         }

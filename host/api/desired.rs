@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 
 use super::{
     ApiState,
-    error::{ApiError, Missing, NotChanged, Refused},
+    error::{ApiError, Missing, NotChanged, Refused, TooLarge},
     extract::{Params, Segment, Whole, flag},
     workers::no_worker,
 };
@@ -86,32 +86,42 @@ fn about(state: &ApiState, name: &str, error: FleetError) -> ApiError {
 }
 
 /// Applies a manifest: creates and updates what it declares.
-#[utoipa::path(post, path = "/api/v1/apply", tag = "desired state", params(ApplyParams), security(("admin" = [])),
+#[utoipa::path(post, path = "/api/v1/apply", operation_id = "apply", tag = "desired state", params(ApplyParams), security(("admin" = [])),
     request_body(content = String, content_type = "text/plain", description = "Manifest text (TOML), at most 8 MiB"),
-    responses((status = 200, description = "What was done, or would be", body = Plan), NotChanged, Refused))]
+    responses((status = 200, description = "What was done, or would be", body = Plan), NotChanged, TooLarge, Refused))]
 pub async fn apply(State(state): State<ApiState>, Params(params): Params<ApplyParams>, Whole(body): Whole) -> Result<Json<Plan>, ApiError> {
-    let request = ApplyRequest { text: manifest_text(&body)?, set: params.set, prune: params.prune, dry_run: params.dry_run };
+    let request = ApplyRequest {
+        text: manifest_text(&body)?,
+        set: params.set,
+        prune: params.prune,
+        dry_run: params.dry_run,
+    };
     Ok(Json(state.fleet.apply(request).await?))
 }
 
 /// What applying a manifest would do.
-#[utoipa::path(post, path = "/api/v1/diff", tag = "desired state", params(DiffParams), security(("admin" = [])),
+#[utoipa::path(post, path = "/api/v1/diff", operation_id = "diff", tag = "desired state", params(DiffParams), security(("admin" = [])),
     request_body(content = String, content_type = "text/plain", description = "Manifest text (TOML), at most 8 MiB"),
-    responses((status = 200, description = "What would be done", body = Plan), NotChanged, Refused))]
+    responses((status = 200, description = "What would be done", body = Plan), NotChanged, TooLarge, Refused))]
 pub async fn diff(State(state): State<ApiState>, Params(params): Params<DiffParams>, Whole(body): Whole) -> Result<Json<Plan>, ApiError> {
-    let request = ApplyRequest { text: manifest_text(&body)?, set: None, prune: params.prune, dry_run: true };
+    let request = ApplyRequest {
+        text: manifest_text(&body)?,
+        set: None,
+        prune: params.prune,
+        dry_run: true,
+    };
     Ok(Json(state.fleet.apply(request).await?))
 }
 
 /// Goes back a generation of the manifests folder.
-#[utoipa::path(post, path = "/api/v1/undo", tag = "desired state", params(DryRun), security(("admin" = [])),
+#[utoipa::path(post, path = "/api/v1/undo", operation_id = "undo", tag = "desired state", params(DryRun), security(("admin" = [])),
     responses((status = 200, description = "What was done, or would be", body = Plan), NotChanged, Refused))]
 pub async fn undo(State(state): State<ApiState>, Params(params): Params<DryRun>) -> Result<Json<Plan>, ApiError> {
     Ok(Json(state.fleet.undo(params.dry_run).await?))
 }
 
 /// Takes a worker out of its manifest and ends it after its event in flight.
-#[utoipa::path(delete, path = "/api/v1/workers/{name}", tag = "desired state", security(("admin" = [])),
+#[utoipa::path(delete, path = "/api/v1/workers/{name}", operation_id = "delete_worker", tag = "desired state", security(("admin" = [])),
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`"), DryRun),
     responses((status = 200, description = "What was done, or would be", body = Plan), Missing, NotChanged, Refused))]
 pub async fn delete_worker(
@@ -119,27 +129,42 @@ pub async fn delete_worker(
     Segment(name): Segment,
     Params(params): Params<DryRun>,
 ) -> Result<Json<Plan>, ApiError> {
-    state.fleet.delete_worker(&name, params.dry_run).await.map(Json).map_err(|error| about(&state, &name, error))
+    state
+        .fleet
+        .delete_worker(&name, params.dry_run)
+        .await
+        .map(Json)
+        .map_err(|error| about(&state, &name, error))
 }
 
 /// Writes `paused = true`: the worker stays, but gets no ticks.
-#[utoipa::path(post, path = "/api/v1/workers/{name}/pause", tag = "desired state", security(("admin" = [])),
+#[utoipa::path(post, path = "/api/v1/workers/{name}/pause", operation_id = "pause_worker", tag = "desired state", security(("admin" = [])),
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
     responses((status = 200, description = "What was done", body = Plan), Missing, NotChanged, Refused))]
 pub async fn pause(State(state): State<ApiState>, Segment(name): Segment) -> Result<Json<Plan>, ApiError> {
-    state.fleet.set_paused(&name, true).await.map(Json).map_err(|error| about(&state, &name, error))
+    state
+        .fleet
+        .set_paused(&name, true)
+        .await
+        .map(Json)
+        .map_err(|error| about(&state, &name, error))
 }
 
 /// Takes `paused` back.
-#[utoipa::path(post, path = "/api/v1/workers/{name}/resume", tag = "desired state", security(("admin" = [])),
+#[utoipa::path(post, path = "/api/v1/workers/{name}/resume", operation_id = "resume_worker", tag = "desired state", security(("admin" = [])),
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
     responses((status = 200, description = "What was done", body = Plan), Missing, NotChanged, Refused))]
 pub async fn resume(State(state): State<ApiState>, Segment(name): Segment) -> Result<Json<Plan>, ApiError> {
-    state.fleet.set_paused(&name, false).await.map(Json).map_err(|error| about(&state, &name, error))
+    state
+        .fleet
+        .set_paused(&name, false)
+        .await
+        .map(Json)
+        .map_err(|error| about(&state, &name, error))
 }
 
 /// Writes `replicas`.
-#[utoipa::path(post, path = "/api/v1/workers/{name}/scale", tag = "desired state", security(("admin" = [])),
+#[utoipa::path(post, path = "/api/v1/workers/{name}/scale", operation_id = "scale_worker", tag = "desired state", security(("admin" = [])),
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`"), ScaleParams),
     responses((status = 200, description = "What was done", body = Plan), Missing, NotChanged, Refused))]
 pub async fn scale(
@@ -147,11 +172,16 @@ pub async fn scale(
     Segment(name): Segment,
     Params(params): Params<ScaleParams>,
 ) -> Result<Json<Plan>, ApiError> {
-    state.fleet.scale(&name, params.replicas).await.map(Json).map_err(|error| about(&state, &name, error))
+    state
+        .fleet
+        .scale(&name, params.replicas)
+        .await
+        .map(Json)
+        .map_err(|error| about(&state, &name, error))
 }
 
 /// All problems of the manifests folder as it stands.
-#[utoipa::path(get, path = "/api/v1/problems", tag = "desired state",
+#[utoipa::path(get, path = "/api/v1/problems", operation_id = "list_problems", tag = "desired state",
     responses((status = 200, description = "Problems, by file and line; empty when all is well", body = Vec<Problem>), Refused))]
 pub async fn problems(State(state): State<ApiState>) -> Json<Vec<Problem>> {
     Json(state.fleet.problems())

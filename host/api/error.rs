@@ -32,7 +32,13 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, body: Box::new(ErrorBody { error: error.into(), ..ErrorBody::default() }) }
+        Self {
+            status,
+            body: Box::new(ErrorBody {
+                error: error.into(),
+                ..ErrorBody::default()
+            }),
+        }
     }
 
     pub fn bad_request(error: impl Into<String>) -> Self {
@@ -91,7 +97,11 @@ impl From<SuperviseError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let status = if matches!(error, StoreError::Closed) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+        let status = if matches!(error, StoreError::Closed) {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
         Self::new(status, error.to_string())
     }
 }
@@ -101,22 +111,22 @@ impl From<StoreError> for ApiError {
 pub enum Refused {
     /// A parameter is missing, unknown or has no such value.
     #[response(status = 400)]
-    BadRequest(#[to_schema] ErrorBody),
+    BadRequest(ErrorBody),
     /// No token, or one this host does not know.
     #[response(status = 401)]
-    Unauthorized(#[to_schema] ErrorBody),
+    Unauthorized(ErrorBody),
     /// The read token where a change is asked for, or a page of another site.
     #[response(status = 403)]
-    Forbidden(#[to_schema] ErrorBody),
+    Forbidden(ErrorBody),
     /// The Host header is not this host's.
     #[response(status = 421)]
-    Misdirected(#[to_schema] ErrorBody),
+    Misdirected(ErrorBody),
     /// This host failed; its log says more.
     #[response(status = 500)]
-    Failed(#[to_schema] ErrorBody),
+    Failed(ErrorBody),
     /// Not now: starting, stopping, too many followers, or no answer in time.
     #[response(status = 503)]
-    Unavailable(#[to_schema] ErrorBody),
+    Unavailable(ErrorBody),
 }
 
 /// No worker of this name.
@@ -124,7 +134,7 @@ pub enum Refused {
 pub enum Missing {
     /// There is no such thing; the hint names what comes near.
     #[response(status = 404)]
-    NotFound(#[to_schema] ErrorBody),
+    NotFound(ErrorBody),
 }
 
 /// What a change of desired state may answer beside.
@@ -132,11 +142,16 @@ pub enum Missing {
 pub enum NotChanged {
     /// It can't be done as things stand: a read-only folder, nothing to undo, a file that changed meanwhile.
     #[response(status = 409)]
-    Conflict(#[to_schema] ErrorBody),
-    /// The body is larger than 8 MiB.
-    #[response(status = 413)]
-    TooLarge(#[to_schema] ErrorBody),
+    Conflict(ErrorBody),
     /// Invalid manifests; nothing was applied. `problems` has all of them.
     #[response(status = 422)]
-    Invalid(#[to_schema] ErrorBody),
+    Invalid(ErrorBody),
+}
+
+/// What an endpoint with a manifest as body may answer beside.
+#[derive(IntoResponses)]
+pub enum TooLarge {
+    /// The body is larger than 8 MiB.
+    #[response(status = 413)]
+    TooLarge(ErrorBody),
 }

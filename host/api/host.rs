@@ -62,7 +62,7 @@ pub fn by_status(checks: &[CheckView]) -> BTreeMap<String, usize> {
 }
 
 /// This host at a glance: version, generation, addresses, folders, counts.
-#[utoipa::path(get, path = "/api/v1/host", tag = "host", responses((status = 200, description = "This host", body = HostView), Refused))]
+#[utoipa::path(get, path = "/api/v1/host", operation_id = "get_host", tag = "host", responses((status = 200, description = "This host", body = HostView), Refused))]
 pub async fn show(State(state): State<ApiState>) -> Json<HostView> {
     let host = &state.host;
     let uptime = state.clock.wall().duration_since(host.started);
@@ -85,7 +85,7 @@ pub async fn show(State(state): State<ApiState>) -> Json<HostView> {
 }
 
 /// This description.
-#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "host", responses((status = 200, description = "An OpenAPI 3.1 document", body = Object), Refused))]
+#[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "openapi", tag = "host", responses((status = 200, description = "An OpenAPI 3.1 document", body = Object), Refused))]
 pub async fn description() -> Json<utoipa::openapi::OpenApi> {
     Json(super::openapi())
 }
@@ -106,7 +106,11 @@ pub async fn metrics(State(state): State<ApiState>) -> Response {
         workers: &state.supervisor.views(),
         checks: &state.checks.views(None),
     };
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render(&snapshot)).into_response()
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        metrics::render(&snapshot),
+    )
+        .into_response()
 }
 
 /// Whether this process answers.

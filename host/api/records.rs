@@ -45,7 +45,7 @@ pub struct LogParams {
 }
 
 /// A worker's newest log lines, oldest first; with `follow` (or `Accept: text/event-stream`) a stream of `line` events.
-#[utoipa::path(get, path = "/api/v1/workers/{name}/logs", tag = "records",
+#[utoipa::path(get, path = "/api/v1/workers/{name}/logs", operation_id = "worker_logs", tag = "records",
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`"), LogParams),
     responses((status = 200, description = "Lines, oldest first", content((Vec<LogLine> = "application/json"), (String = "text/event-stream"))), Missing, Refused))]
 pub async fn logs(
@@ -79,7 +79,7 @@ pub struct EventParams {
     limit: Option<usize>,
     /// Only events with a smaller id: the page before.
     before: Option<u64>,
-    /// Only events of this worker.
+    /// Only events of this worker, looked for among the newest 1,000 in memory and the 1,000 before them.
     worker: Option<String>,
 }
 
@@ -94,22 +94,36 @@ pub struct StreamParams {
 }
 
 /// What happened, oldest first; with `Accept: text/event-stream` the same stream as `/events/stream`.
-#[utoipa::path(get, path = "/api/v1/events", tag = "records", params(EventParams),
+#[utoipa::path(get, path = "/api/v1/events", operation_id = "list_events", tag = "records", params(EventParams),
     responses((status = 200, description = "Events, oldest first", content((Vec<EventRecord> = "application/json"), (String = "text/event-stream"))), Refused))]
 pub async fn events(State(state): State<ApiState>, Params(params): Params<EventParams>, headers: HeaderMap) -> Result<Response, ApiError> {
     if sse::wanted(&headers) {
-        return stream_events(&state, StreamParams { limit: params.limit, worker: params.worker }, &headers);
+        return stream_events(
+            &state,
+            StreamParams {
+                limit: params.limit,
+                worker: params.worker,
+            },
+            &headers,
+        );
     }
     let limit = params.limit.unwrap_or(USUAL_EVENTS).min(MAX_ROWS);
     let of_worker = |event: &EventRecord| params.worker.as_deref().is_none_or(|name| event.worker.as_deref() == Some(name));
     // The ring is never behind; the store goes further back.
-    let mut newest = if params.before.is_some() { Vec::new() } else { state.journal.events(MAX_ROWS) };
+    let mut newest = if params.before.is_some() {
+        Vec::new()
+    } else {
+        state.journal.events(MAX_ROWS)
+    };
     let oldest_in_ring = newest.first().map(|event| event.id);
     newest.retain(of_worker);
     let mut older = Vec::new();
     if newest.len() < limit {
         let before = params.before.or(oldest_in_ring);
-        older = state.store.events(before, if params.worker.is_some() { MAX_ROWS } else { limit - newest.len() }).await?;
+        older = state
+            .store
+            .events(before, if params.worker.is_some() { MAX_ROWS } else { limit - newest.len() })
+            .await?;
         older.retain(of_worker);
     }
     older.append(&mut newest);
@@ -120,7 +134,7 @@ pub async fn events(State(state): State<ApiState>, Params(params): Params<EventP
 /// Events as they happen, as server-sent events with ids; `Last-Event-ID` resumes from memory.
 ///
 /// The event's name is its kind, its data the record. A `missed` event counts what could not be given any more.
-#[utoipa::path(get, path = "/api/v1/events/stream", tag = "records",
+#[utoipa::path(get, path = "/api/v1/events/stream", operation_id = "stream_events", tag = "records",
     params(StreamParams, ("Last-Event-ID" = Option<u64>, Header, description = "The last event seen; what came after it is sent first")),
     responses((status = 200, description = "A stream that ends with the host", body = String, content_type = "text/event-stream"), Refused))]
 pub async fn event_stream(
@@ -135,12 +149,17 @@ fn stream_events(state: &ApiState, params: StreamParams, headers: &HeaderMap) ->
     // Subscribed before the ring is read, as in `logs`; ids tell what is in both.
     let live = state.journal.follow_events();
     let kept = state.journal.events(MAX_ROWS);
-    let (gap, first) = resume(&kept, sse::last_event_id(headers), params.limit.unwrap_or(0));
+    let (gap, first) = sse::resume(&kept, |event| event.id, sse::last_event_id(headers), params.limit.unwrap_or(0));
     let mut seen = kept.last().map_or(0, |event| event.id);
     let worker = params.worker;
     let wanted = move |event: &EventRecord| worker.as_deref().is_none_or(|name| event.worker.as_deref() == Some(name));
     let mut frames: Vec<String> = (gap > 0).then(|| sse::missed(gap)).into_iter().collect();
-    frames.extend(first.iter().filter(|event| wanted(event)).map(|event| sse::frame(Some(event.id), &event.kind, event)));
+    frames.extend(
+        first
+            .iter()
+            .filter(|event| wanted(event))
+            .map(|event| sse::frame(Some(event.id), &event.kind, event)),
+    );
     sse::follow(&state.followers, &state.shutdown, frames, live, move |event: EventRecord| {
         if event.id <= seen {
             return None;
@@ -148,19 +167,6 @@ fn stream_events(state: &ApiState, params: StreamParams, headers: &HeaderMap) ->
         seen = event.id;
         wanted(&event).then(|| sse::frame(Some(event.id), &event.kind, &event))
     })
-}
-
-/// What a stream begins with: how many events are lost to it, and the kept ones it has not seen.
-fn resume(kept: &[EventRecord], last_seen: Option<u64>, limit: usize) -> (u64, &[EventRecord]) {
-    let Some(last_seen) = last_seen else {
-        return (0, kept.get(kept.len().saturating_sub(limit)..).unwrap_or_default());
-    };
-    let from = kept.partition_point(|event| event.id <= last_seen);
-    let gap = match kept.first() {
-        Some(oldest) => oldest.id.saturating_sub(last_seen.saturating_add(1)),
-        None => 0,
-    };
-    (gap, kept.get(from..).unwrap_or_default())
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -174,7 +180,7 @@ pub struct TrapParams {
 }
 
 /// Trap records, newest first.
-#[utoipa::path(get, path = "/api/v1/traps", tag = "records", params(TrapParams),
+#[utoipa::path(get, path = "/api/v1/traps", operation_id = "list_traps", tag = "records", params(TrapParams),
     responses((status = 200, description = "Records, newest first", body = Vec<TrapRecord>), Refused))]
 pub async fn traps(State(state): State<ApiState>, Params(params): Params<TrapParams>) -> Result<Json<Vec<TrapRecord>>, ApiError> {
     let limit = params.limit.unwrap_or(USUAL_TRAPS).min(MAX_TRAPS);
@@ -188,13 +194,14 @@ pub async fn traps(State(state): State<ApiState>, Params(params): Params<TrapPar
 }
 
 /// One trap record: cause, panic message, backtrace, input, last log lines, digests, memory.
-#[utoipa::path(get, path = "/api/v1/traps/{id}", tag = "records",
+#[utoipa::path(get, path = "/api/v1/traps/{id}", operation_id = "get_trap", tag = "records",
     params(("id" = String, Path, description = "The id, or a unique beginning or end of it of at least 4 characters")),
     responses((status = 200, description = "The record", body = TrapRecord), Missing, Refused))]
 pub async fn trap(State(state): State<ApiState>, Segment(id): Segment) -> Result<Json<TrapRecord>, ApiError> {
     let found = state.store.trap(&id).await?;
     found.map(Json).ok_or_else(|| {
-        ApiError::not_found(format!("no trap \"{id}\"")).hint("give the whole id, or a unique end of it; GET /api/v1/traps lists the kept ones")
+        ApiError::not_found(format!("no trap \"{id}\""))
+            .hint("give the whole id, or a unique end of it; GET /api/v1/traps lists the kept ones")
     })
 }
 
@@ -207,7 +214,7 @@ pub struct CheckParams {
 }
 
 /// All checks, by worker and subject.
-#[utoipa::path(get, path = "/api/v1/checks", tag = "records", params(CheckParams),
+#[utoipa::path(get, path = "/api/v1/checks", operation_id = "list_checks", tag = "records", params(CheckParams),
     responses((status = 200, description = "Checks, by worker and subject", body = Vec<CheckView>), Missing, Refused))]
 pub async fn checks(State(state): State<ApiState>, Params(params): Params<CheckParams>) -> Result<Json<Vec<CheckView>>, ApiError> {
     let views = state.checks.views(params.worker.as_deref());
@@ -271,21 +278,34 @@ pub struct HistoryParams {
 }
 
 /// A check's past, a point per minute, hour or day; spans without results are left out.
-#[utoipa::path(get, path = "/api/v1/checks/history", tag = "records", params(HistoryParams),
+#[utoipa::path(get, path = "/api/v1/checks/history", operation_id = "check_history", tag = "records", params(HistoryParams),
     responses((status = 200, description = "Points, oldest first", body = Vec<HistoryPoint>), Missing, Refused))]
 pub async fn history(State(state): State<ApiState>, Params(params): Params<HistoryParams>) -> Result<Json<Vec<HistoryPoint>>, ApiError> {
     let until = params.until.unwrap_or_else(|| state.clock.wall());
-    let from = params.from.unwrap_or_else(|| until.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN));
+    let from = params
+        .from
+        .unwrap_or_else(|| until.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN));
     let seconds = until.duration_since(from).as_secs();
     if seconds <= 0 {
         return Err(ApiError::bad_request("from: must be before until"));
     }
     let width = params.resolution.unwrap_or_else(|| Width::for_span(seconds));
     if seconds / width.seconds() > MAX_POINTS {
-        return Err(ApiError::bad_request(format!("that is more than {MAX_POINTS} points")).hint("ask for a shorter span or a coarser resolution"));
+        return Err(
+            ApiError::bad_request(format!("that is more than {MAX_POINTS} points")).hint("ask for a shorter span or a coarser resolution")
+        );
     }
-    let points = state.store.history(&params.worker, &params.subject, from, until, width.into()).await?;
-    if points.is_empty() && !state.checks.views(Some(&params.worker)).iter().any(|view| view.subject == params.subject) {
+    let points = state
+        .store
+        .history(&params.worker, &params.subject, from, until, width.into())
+        .await?;
+    if points.is_empty()
+        && !state
+            .checks
+            .views(Some(&params.worker))
+            .iter()
+            .any(|view| view.subject == params.subject)
+    {
         let sentence = format!("no check of \"{}\" on worker \"{}\"", params.subject, params.worker);
         return Err(ApiError::not_found(sentence).hint("GET /api/v1/checks lists them"));
     }

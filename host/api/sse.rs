@@ -38,15 +38,34 @@ pub fn missed(count: u64) -> String {
 
 /// Whether a client asked for a stream rather than a list.
 pub fn wanted(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|range| {
-        let kind = range.split(';').next().unwrap_or_default().trim();
-        kind.eq_ignore_ascii_case(MEDIA_TYPE)
-    })
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
+            let kind = range.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case(MEDIA_TYPE)
+        })
 }
 
 /// The id a client saw last, from the header browsers send when they reconnect.
 pub fn last_event_id(headers: &HeaderMap) -> Option<u64> {
     headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// What a stream begins with: how many items are lost to it, and the kept ones it has not seen (without an id: the newest `limit`).
+///
+/// `kept` is oldest first with ids that grow.
+pub fn resume<T>(kept: &[T], id: impl Fn(&T) -> u64, last_seen: Option<u64>, limit: usize) -> (u64, &[T]) {
+    let Some(last_seen) = last_seen else {
+        return (0, kept.get(kept.len().saturating_sub(limit)..).unwrap_or_default());
+    };
+    let gap = kept
+        .first()
+        .map_or(0, |oldest| id(oldest).saturating_sub(last_seen.saturating_add(1)));
+    let from = kept.partition_point(|item| id(item) <= last_seen);
+    (gap, kept.get(from..).unwrap_or_default())
 }
 
 /// `first` at once, then a frame for each item `pick` writes one for.
@@ -67,7 +86,9 @@ where
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many followers").hint("close some, or raise limits.followers in skep.toml")
     })?;
     let mut shutdown = shutdown.clone();
-    let frames = stream::iter(first).chain(live(items, pick)).take_until(async move { told(&mut shutdown).await });
+    let frames = stream::iter(first)
+        .chain(live(items, pick))
+        .take_until(async move { told(&mut shutdown).await });
     let body = frames.map(move |frame| {
         // The place is given back when the stream is dropped.
         let _held = &place;

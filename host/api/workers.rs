@@ -37,10 +37,17 @@ pub struct Accepted {
 
 /// "No such worker", with what may have been meant and what is wrong in manifests that would declare it.
 pub(super) fn no_worker(state: &ApiState, name: &str) -> ApiError {
-    let problems: Vec<_> = state.fleet.problems().into_iter().filter(|problem| problem.worker.as_deref() == Some(name)).collect();
+    let problems: Vec<_> = state
+        .fleet
+        .problems()
+        .into_iter()
+        .filter(|problem| problem.worker.as_deref() == Some(name))
+        .collect();
     let error = ApiError::not_found(format!("no worker \"{name}\""));
     if !problems.is_empty() {
-        return error.problems(problems).hint("its manifest has problems and was never applied; correct them and it starts");
+        return error
+            .problems(problems)
+            .hint("its manifest has problems and was never applied; correct them and it starts");
     }
     let views = state.supervisor.views();
     match suggest(name, views.iter().map(|view| &*view.name)) {
@@ -50,13 +57,13 @@ pub(super) fn no_worker(state: &ApiState, name: &str) -> ApiError {
 }
 
 /// All workers, by name.
-#[utoipa::path(get, path = "/api/v1/workers", tag = "workers", responses((status = 200, description = "All workers, by name", body = Vec<WorkerView>), Refused))]
+#[utoipa::path(get, path = "/api/v1/workers", operation_id = "list_workers", tag = "workers", responses((status = 200, description = "All workers, by name", body = Vec<WorkerView>), Refused))]
 pub async fn list(State(state): State<ApiState>) -> Json<Vec<WorkerView>> {
     Json(state.supervisor.views())
 }
 
 /// One worker.
-#[utoipa::path(get, path = "/api/v1/workers/{name}", tag = "workers",
+#[utoipa::path(get, path = "/api/v1/workers/{name}", operation_id = "get_worker", tag = "workers",
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
     responses((status = 200, description = "The worker", body = WorkerView), Missing, Refused))]
 pub async fn show(State(state): State<ApiState>, Segment(name): Segment) -> Result<Json<WorkerView>, ApiError> {
@@ -64,7 +71,7 @@ pub async fn show(State(state): State<ApiState>, Segment(name): Segment) -> Resu
 }
 
 /// Why a worker is in its state, when it is tried again, and what to do.
-#[utoipa::path(get, path = "/api/v1/workers/{name}/why", tag = "workers",
+#[utoipa::path(get, path = "/api/v1/workers/{name}/why", operation_id = "why_worker", tag = "workers",
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
     responses((status = 200, description = "State, cause, next restart, remedy", body = Why), Missing, Refused))]
 pub async fn why(State(state): State<ApiState>, Segment(name): Segment) -> Result<Json<Why>, ApiError> {
@@ -73,7 +80,13 @@ pub async fn why(State(state): State<ApiState>, Segment(name): Segment) -> Resul
 
 fn act(state: &ApiState, worker: String, act: Act, message: &str) -> Result<(StatusCode, Json<Accepted>), ApiError> {
     match state.supervisor.act(&worker, act) {
-        Ok(()) => Ok((StatusCode::ACCEPTED, Json(Accepted { worker, message: message.to_owned() }))),
+        Ok(()) => Ok((
+            StatusCode::ACCEPTED,
+            Json(Accepted {
+                worker,
+                message: message.to_owned(),
+            }),
+        )),
         Err(SuperviseError::NotFound(_)) => Err(no_worker(state, &worker)),
         Err(error) => Err(error.into()),
     }
@@ -82,7 +95,7 @@ fn act(state: &ApiState, worker: String, act: Act, message: &str) -> Result<(Sta
 /// A fresh incarnation of every replica, after the event in flight.
 ///
 /// Leaves quarantine, failed and stopped.
-#[utoipa::path(post, path = "/api/v1/workers/{name}/restart", tag = "workers",
+#[utoipa::path(post, path = "/api/v1/workers/{name}/restart", operation_id = "restart_worker", security(("admin" = [])), tag = "workers",
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
     responses((status = 202, description = "Under way", body = Accepted), (status = 409, description = "Not as it stands", body = super::ErrorBody), Missing, Refused))]
 pub async fn restart(State(state): State<ApiState>, Segment(name): Segment) -> Result<(StatusCode, Json<Accepted>), ApiError> {
@@ -90,7 +103,7 @@ pub async fn restart(State(state): State<ApiState>, Segment(name): Segment) -> R
 }
 
 /// Finishes the event in flight, takes no more, then stops. A restart brings it back.
-#[utoipa::path(post, path = "/api/v1/workers/{name}/drain", tag = "workers",
+#[utoipa::path(post, path = "/api/v1/workers/{name}/drain", operation_id = "drain_worker", security(("admin" = [])), tag = "workers",
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
     responses((status = 202, description = "Under way", body = Accepted), (status = 409, description = "Not as it stands", body = super::ErrorBody), Missing, Refused))]
 pub async fn drain(State(state): State<ApiState>, Segment(name): Segment) -> Result<(StatusCode, Json<Accepted>), ApiError> {
@@ -98,12 +111,17 @@ pub async fn drain(State(state): State<ApiState>, Segment(name): Segment) -> Res
 }
 
 /// Check now: one tick at once, outside the schedule's phase.
-#[utoipa::path(post, path = "/api/v1/workers/{name}/tick", tag = "workers",
+#[utoipa::path(post, path = "/api/v1/workers/{name}/tick", operation_id = "tick_worker", security(("admin" = [])), tag = "workers",
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
     responses((status = 202, description = "Under way", body = Accepted), (status = 409, description = "No schedule, or it can't tick now", body = super::ErrorBody), Missing, Refused))]
 pub async fn tick(State(state): State<ApiState>, Segment(name): Segment) -> Result<(StatusCode, Json<Accepted>), ApiError> {
     act(&state, name, Act::Tick, "ticks now")
 }
+
+/// Bytes as worker and caller agree on them.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct Payload(#[allow(dead_code, reason = "only described: bodies are taken and sent as they are")] Vec<u8>);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -112,17 +130,18 @@ pub struct CallParams {
     /// The method, as the worker names it.
     method: String,
     /// This replica only, from 1; any when absent.
+    #[param(minimum = 1)]
     replica: Option<u32>,
     /// How long to wait for the answer, e.g. `10s` (default `30s`, at most `110s`). The call itself is not dropped.
     timeout: Option<String>,
 }
 
 /// Calls a worker's `call-handler` with the body as payload.
-#[utoipa::path(post, path = "/api/v1/workers/{name}/call", tag = "workers",
+#[utoipa::path(post, path = "/api/v1/workers/{name}/call", operation_id = "call_worker", security(("admin" = [])), tag = "workers",
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`"), CallParams),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The payload, at most 8 MiB"),
+    request_body(content = Payload, content_type = "application/octet-stream", description = "The payload, at most 8 MiB"),
     responses(
-        (status = 200, description = "The worker's answer", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The worker's answer", body = Payload, content_type = "application/octet-stream"),
         (status = 409, description = "It takes no calls, or crashed on this one", body = super::ErrorBody),
         (status = 413, description = "The payload is too large", body = super::ErrorBody),
         (status = 422, description = "The worker answered with an error: its own sentence", body = super::ErrorBody),

@@ -94,7 +94,9 @@ pub enum Verb {
     /// Look for what would keep a host from running well here
     Doctor(Doctor),
     /// Print a completion script for a shell
-    #[command(after_help = "Examples:\n  skep completions bash > ~/.local/share/bash-completion/completions/skep\n  skep completions fish > ~/.config/fish/completions/skep.fish")]
+    #[command(
+        after_help = "Examples:\n  skep completions bash > ~/.local/share/bash-completion/completions/skep\n  skep completions fish > ~/.config/fish/completions/skep.fish"
+    )]
     Completions { shell: Shell },
 }
 
@@ -119,7 +121,15 @@ pub enum Shell {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Output {
     /// How to print it
-    #[arg(short = 'o', long = "output", value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true, help = "How to print it: table, wide or json")]
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        help = "How to print it: table, wide or json"
+    )]
     pub format: Format,
 }
 
@@ -170,7 +180,9 @@ pub struct Up {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  skep apply -f watch.toml\n  skep apply -f manifests/*.toml --prune     these and nothing else\n  generate | skep apply -f - --set generated")]
+#[command(
+    after_help = "Examples:\n  skep apply -f watch.toml\n  skep apply -f manifests/*.toml --prune     these and nothing else\n  generate | skep apply -f - --set generated"
+)]
 pub struct Apply {
     /// Manifest file, `-` for stdin; may be given several times
     #[arg(short = 'f', long = "file", required = true, num_args = 1.., value_name = "FILE")]
@@ -202,7 +214,9 @@ pub struct Diff {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  skep check manifests/*.toml\n  skep check manifests/*.toml --plugins plugins   also that each component is there\n\nExit codes: 0 no problems, 4 problems.")]
+#[command(
+    after_help = "Examples:\n  skep check manifests/*.toml\n  skep check manifests/*.toml --plugins plugins   also that each component is there\n\nExit codes: 0 no problems, 4 problems."
+)]
 pub struct Check {
     /// Manifest files, checked together as one folder's
     #[arg(required = true, value_name = "FILE")]
@@ -218,7 +232,9 @@ pub struct Check {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  skep get workers\n  skep get workers -o json | jq -r '.[] | select(.state != \"running\") | .name'\n  skep get worker pages\n  skep get problems")]
+#[command(
+    after_help = "Examples:\n  skep get workers\n  skep get workers -o json | jq -r '.[] | select(.state != \"running\") | .name'\n  skep get worker pages\n  skep get problems"
+)]
 pub struct Get {
     #[command(subcommand)]
     pub what: What,
@@ -356,12 +372,17 @@ impl std::str::FromStr for ScaleTo {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, count) = text.split_once('=').ok_or("write NAME=N, e.g. permuter=4")?;
         let replicas = count.parse().map_err(|_| format!("\"{count}\" is not a number of replicas"))?;
-        Ok(Self { name: name.to_owned(), replicas })
+        Ok(Self {
+            name: name.to_owned(),
+            replicas,
+        })
     }
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "The answer is printed as it came. An error the worker answers with goes to stderr, exit 1.\n\nExamples:\n  skep call counter get\n  skep call counter/2 add '{\"labels\":[\"a\"]}'   only the second replica\n  skep call counter add @body.json\n  produce | skep call counter add -")]
+#[command(
+    after_help = "The answer is printed as it came. An error the worker answers with goes to stderr, exit 1.\n\nExamples:\n  skep call counter get\n  skep call counter/2 add '{\"labels\":[\"a\"]}'   only the second replica\n  skep call counter add @body.json\n  produce | skep call counter add -"
+)]
 pub struct Call {
     /// Worker, or worker/REPLICA
     #[arg(value_name = "NAME")]
