@@ -56,7 +56,7 @@ fn an_endless_loop_is_ended_and_starves_nobody() {
     let host = Host::with(&["spin", "echo"]);
     host.drop_manifest(
         "s.toml",
-        "[[worker]]\nname = \"spin\"\ncomponent = \"spin.wasm\"\nschedule = { every = \"1h\" }\nlimits = { timeout = \"1s\" }\n\
+        "[[worker]]\nname = \"spin\"\ncomponent = \"spin.wasm\"\nschedule = { every = \"1h\" }\nconfig = { mode = \"spin\" }\nlimits = { timeout = \"1s\" }\n\
          [[worker]]\nname = \"echo\"\ncomponent = \"echo.wasm\"\n",
     );
     host.worker_when("echo", "running", |worker| worker["state"] == "running");

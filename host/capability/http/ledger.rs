@@ -247,9 +247,3 @@ pub(super) fn key(uri: &Uri) -> Option<String> {
         None => format!("{origin}/"),
     })
 }
-
-impl std::fmt::Debug for Ledger {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ledger").finish_non_exhaustive()
-    }
-}

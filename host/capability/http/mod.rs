@@ -218,15 +218,3 @@ impl Drop for InFlight {
         self.scope.ledger.count().fetch_sub(1, Ordering::Relaxed);
     }
 }
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Outbound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbound").field("worker", &self.worker).finish_non_exhaustive()
-    }
-}
