@@ -1,1 +1,2 @@
 //! tests
+mod manifest; // manifests: text in, checked specs and problems out; edits; differences

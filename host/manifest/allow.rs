@@ -5,10 +5,10 @@
 use std::{collections::HashSet, net::IpAddr};
 
 use super::{
-    hints::name_fault,
+    hints::{name_fault, nearest},
     reader::Field,
     spec::{Destination, Host},
-    tree::{At, Node, Value},
+    tree::{Node, Value},
 };
 
 /// Names below this reach other workers' routes without leaving the process.
@@ -22,10 +22,7 @@ pub(super) struct Refusal {
 }
 
 fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal {
-        message: message.into(),
-        hint: hint.into(),
-    })
+    Err(Refusal { message: message.into(), hint: hint.into() })
 }
 
 /// One entry of an `allow` list.
@@ -58,11 +55,10 @@ pub(super) fn entry<'n>(field: &Field<'n>) -> Option<Allowed<'n>> {
     }
 }
 
-/// All destinations of `entries`, each once, in order. None: a problem is reported.
-pub(super) fn resolve(entries: &[Allowed<'_>], config: &Node<'_>) -> Option<Vec<Destination>> {
+/// All destinations of `entries`, each once, in order.
+pub(super) fn resolve(entries: &[Allowed<'_>], config: &Node<'_>) -> Vec<Destination> {
     let mut out = Vec::new();
     let mut seen = HashSet::new();
-    let mut fine = true;
     let mut add = |destination: Destination| {
         if seen.insert(destination.clone()) {
             out.push(destination);
@@ -73,64 +69,45 @@ pub(super) fn resolve(entries: &[Allowed<'_>], config: &Node<'_>) -> Option<Vec<
             Allowed::Named(named) => add(named.clone()),
             Allowed::FromConfig(field, path) => {
                 let steps: Vec<&str> = path.split('.').collect();
-                fine &= walk(config, &steps, "config", field, &mut add);
+                walk(config, &steps, "config", field, &mut add);
             }
         }
     }
-    fine.then_some(out)
+    out
 }
 
 /// Follows `steps` from `node`, through every list on the way.
-fn walk(node: &Node<'_>, steps: &[&str], path: &str, allow: &Field<'_>, add: &mut impl FnMut(Destination)) -> bool {
+fn walk(node: &Node<'_>, steps: &[&str], path: &str, allow: &Field<'_>, add: &mut impl FnMut(Destination)) {
     if let Value::List(items) = &node.value {
-        let each = items
-            .iter()
-            .enumerate()
-            .map(|(i, item)| walk(item, steps, &format!("{path}[{i}]"), allow, add));
-        return each.fold(true, |fine, next| fine & next);
+        for (i, item) in items.iter().enumerate() {
+            walk(item, steps, &format!("{path}[{i}]"), allow, add);
+        }
+        return;
     }
-    let wanted = allow.node;
-    let complain = |at: At, message: String, hint: String| {
-        allow.report.say(
-            if at == At::Header { wanted.at } else { at },
-            Some(&allow.path),
-            message,
-            Some(hint),
-        );
-        false
-    };
     if let Some((step, rest)) = steps.split_first() {
         let below = format!("{path}.{step}");
-        return match node.get(step) {
-            Some(next) => walk(next, rest, &below, allow, add),
-            None => complain(
-                wanted.at,
-                format!("{below} doesn't exist"),
-                format!("add {step} to the config, or name the hosts here"),
-            ),
+        if let Some(next) = node.get(step) {
+            return walk(next, rest, &below, allow, add);
+        }
+        let hint = match nearest(step, node.keys()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("add {step} there, or name the hosts in allow"),
         };
+        // Of one item among many, the item's own place says more than the entry that asks for it.
+        let at = if path.ends_with(']') { node.at } else { allow.node.at };
+        return allow.report.say(at, Some(&allow.path), format!("{below} doesn't exist"), Some(hint));
     }
+    let complain = |message: String, hint: &str| allow.report.say(node.at, Some(&allow.path), message, Some(hint.to_owned()));
     match &node.value {
         Value::Text(text) => match destination(text, Source::Config) {
-            Ok(found) => {
-                add(found);
-                true
-            }
-            Err(refusal) => complain(node.at, format!("{path}: {}", refusal.message), refusal.hint),
+            Ok(found) => add(found),
+            Err(refusal) => complain(format!("{path}: {}", refusal.message), &refusal.hint),
         },
         Value::Table(_) => match node.get("url") {
             Some(url) => walk(url, &[], &format!("{path}.url"), allow, add),
-            None => complain(
-                node.at,
-                format!("{path} has no url"),
-                "name the field, for example \"config:machines.address\"".to_owned(),
-            ),
+            None => complain(format!("{path} has no url"), "name the field, for example \"config:machines.address\""),
         },
-        _ => complain(
-            node.at,
-            format!("{path} must be text, not {}", node.kind()),
-            "write a URL or an address in quotes".to_owned(),
-        ),
+        _ => complain(format!("{path} must be text, not {}", node.kind()), "write a URL or an address in quotes"),
     }
 }
 
@@ -152,11 +129,7 @@ pub(super) fn destination(text: &str, source: Source) -> Result<Destination, Ref
         return match name.split('/').find_map(name_fault) {
             None if name.split('/').count() <= 2 => Ok(Destination::Worker(name.to_owned())),
             fault => refuse(
-                format!(
-                    "\"{}\" names no worker{}",
-                    cut(text),
-                    fault.map(|f| format!(": {f}")).unwrap_or_default()
-                ),
+                format!("\"{}\" names no worker{}", cut(text), fault.map(|f| format!(": {f}")).unwrap_or_default()),
                 "write for example \"worker:exchange\"",
             ),
         };
@@ -198,15 +171,10 @@ fn origin(text: &str, scheme: &str, rest: &str, source: Source) -> Result<Destin
         "http" => 80,
         "https" => 443,
         _ => {
-            return refuse(
-                format!("\"{}\": only http and https are served", cut(text)),
-                "write https://… or http://…",
-            );
+            return refuse(format!("\"{}\": only http and https are served", cut(text)), "write https://… or http://…");
         }
     };
-    let (authority, path) = rest
-        .split_at_checked(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()))
-        .unwrap_or((rest, ""));
+    let (authority, path) = rest.split_at_checked(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len())).unwrap_or((rest, ""));
     if authority.contains('@') {
         return refuse(
             "a URL can't carry a user name or password",
@@ -217,11 +185,14 @@ fn origin(text: &str, scheme: &str, rest: &str, source: Source) -> Result<Destin
         return refuse(format!("\"{}\" is no URL", cut(text)), "write \"/\" instead of \"\\\"");
     }
     if source == Source::Allow && !matches!(path, "" | "/") {
-        let hint = format!(
-            "write \"{scheme}://{}\"; paths = [\"/…\"] narrows a grant to some paths",
-            cut(authority)
-        );
+        let hint = format!("write \"{scheme}://{}\"; paths = [\"/…\"] narrows a grant to some paths", cut(authority));
         return refuse(format!("\"{}\" is a URL; allow takes origins", cut(text)), hint);
+    }
+    if authority.is_empty() {
+        return refuse(format!("\"{}\" names no host", cut(text)), format!("write for example \"{scheme}://example.com\""));
+    }
+    if authority.starts_with('[') && !authority.contains(']') {
+        return refuse(format!("\"{}\" is no URL", cut(text)), "close the address with \"]\"");
     }
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -238,10 +209,7 @@ fn origin(text: &str, scheme: &str, rest: &str, source: Source) -> Result<Destin
         Some(inner) => match inner.parse::<std::net::Ipv6Addr>() {
             Ok(v6) => Host::Address(IpAddr::V6(v6).to_canonical()),
             Err(_) => {
-                return refuse(
-                    format!("\"{}\" is no IPv6 address", cut(inner)),
-                    "write for example http://[fd00::1]:8080",
-                );
+                return refuse(format!("\"{}\" is no IPv6 address", cut(inner)), "write for example http://[fd00::1]:8080");
             }
         },
         None => host_of(host)?,
@@ -255,11 +223,7 @@ fn origin(text: &str, scheme: &str, rest: &str, source: Source) -> Result<Destin
 /// The worker that `NAME.skep.internal` reaches; the host itself when it is none.
 fn internal(host: Host) -> Result<String, Host> {
     match &host {
-        Host::Name(name) => name
-            .strip_suffix(INTERNAL)
-            .filter(|name| name_fault(name).is_none())
-            .map(str::to_owned)
-            .ok_or(host),
+        Host::Name(name) => name.strip_suffix(INTERNAL).filter(|name| name_fault(name).is_none()).map(str::to_owned).ok_or(host),
         Host::Address(_) => Err(host),
     }
 }
@@ -282,10 +246,7 @@ fn host_of(text: &str) -> Result<Host, Refusal> {
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     let below = name.strip_prefix("*.").unwrap_or(&name);
     if name == "*" {
-        return refuse(
-            "\"*\" would allow everything",
-            "name the hosts, or a domain such as \"*.example.com\"",
-        );
+        return refuse("\"*\" would allow everything", "name the hosts, or a domain such as \"*.example.com\"");
     }
     if below.contains('*') {
         return refuse(
@@ -305,23 +266,12 @@ fn host_of(text: &str) -> Result<Host, Refusal> {
     }
     // Resolvers read 127.1 and 0x7f.1 as addresses: what looks like a number must be one in full.
     let last = below.rsplit('.').next().unwrap_or_default();
-    if last.bytes().all(|b| b.is_ascii_digit())
-        || last
-            .strip_prefix("0x")
-            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
-    {
-        return refuse(
-            format!("\"{}\" is no address", cut(text)),
-            "write all four numbers, each from 0 to 255: \"192.168.1.10\"",
-        );
+    if last.bytes().all(|b| b.is_ascii_digit()) || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return refuse(format!("\"{}\" is no address", cut(text)), "write all four numbers, each from 0 to 255: \"192.168.1.10\"");
     }
     Ok(Host::Name(name))
 }
 
 fn cut(text: &str) -> String {
-    if text.chars().count() <= 80 {
-        text.to_owned()
-    } else {
-        text.chars().take(79).chain(['…']).collect()
-    }
+    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(79).chain(['…']).collect() }
 }

@@ -52,26 +52,17 @@ pub(super) fn check(split: &Split<'_>, file: &Arc<str>, below: &[Entry<'static>]
             Err(error) => syntax(split, &error, &report),
             Ok(document) if split.kind == Kind::Other => stray(split, &document, &report),
             Ok(document) => {
-                let origin = Origin {
-                    file: Arc::clone(file),
-                    line: split.line + split.header_line,
-                };
+                let origin = Origin { file: Arc::clone(file), line: split.line + split.header_line };
                 made = declared(split.kind, document, below, origin, &report);
             }
         }
     }
     let name = split.read_name().filter(|_| split.kind != Kind::Other);
-    let worker = name.as_deref().filter(|_| split.kind == Kind::Worker);
+    let worker = name.as_deref().filter(|name| split.kind == Kind::Worker && !name.is_empty());
     let place = |found| problem(split, file, worker, found);
     let problems = report.into_found().into_iter().map(place).collect();
     let name_at = place_of(split, split.name.map_or(At::Header, |(_, at)| At::Offset(at)));
-    Checked {
-        kind: split.kind,
-        made,
-        name: name.filter(|name| name_fault(name).is_none()).map(Name::from),
-        name_at,
-        problems,
-    }
+    Checked { kind: split.kind, made, name: name.filter(|name| name_fault(name).is_none()).map(Name::from), name_at, problems }
 }
 
 fn declared(kind: Kind, document: Vec<Entry<'_>>, below: &[Entry<'static>], origin: Origin, report: &Report) -> Made {
@@ -108,31 +99,21 @@ fn declared(kind: Kind, document: Vec<Entry<'_>>, below: &[Entry<'static>], orig
 fn stray(split: &Split<'_>, document: &[Entry<'_>], report: &Report) {
     let Some(root) = split.root else {
         for entry in document {
-            report.say(
-                entry.at,
-                Some(&entry.key),
-                "stands in no table",
-                Some("write [[worker]] on a line above it".to_owned()),
-            );
+            report.say(entry.at, Some(&entry.key), "stands in no table", Some("write [[worker]] on a line above it".to_owned()));
         }
         return;
     };
     let known = Kind::TABLES.iter().map(|kind| kind.as_str());
     let (message, hint) = match (known.clone().find(|kind| *kind == root), nearest(root, known)) {
-        (Some(kind), _) if split.orphan => (
-            format!("a table of [[{kind}]] that follows none"),
-            format!("move it right below its [[{kind}]]"),
-        ),
+        (Some(kind), _) if split.orphan => {
+            (format!("a table of [[{kind}]] that follows none"), format!("move it right below its [[{kind}]]"))
+        }
         (Some(kind), _) => (format!("[{kind}] must be [[{kind}]]"), format!("write [[{kind}]]")),
-        _ if root == "defaults" => (
-            "defaults don't belong in a manifest".to_owned(),
-            "write [defaults] in skep.toml".to_owned(),
-        ),
+        _ if root == "defaults" => ("defaults don't belong in a manifest".to_owned(), "write [defaults] in skep.toml".to_owned()),
         (None, Some(kind)) => (format!("unknown table \"{root}\""), format!("did you mean [[{kind}]]?")),
-        (None, None) => (
-            format!("unknown table \"{root}\""),
-            "tables are [[worker]], [[limiter]], [[queue]] and [[maintenance]]".to_owned(),
-        ),
+        (None, None) => {
+            (format!("unknown table \"{root}\""), "tables are [[worker]], [[limiter]], [[queue]] and [[maintenance]]".to_owned())
+        }
     };
     report.say(At::Header, None, message, Some(hint));
 }
@@ -140,16 +121,14 @@ fn stray(split: &Split<'_>, document: &[Entry<'_>], report: &Report) {
 fn syntax(split: &Split<'_>, error: &SyntaxError, report: &Report) {
     let at = error.at.map_or(At::Header, At::Offset);
     let line = error.at.map_or("", |at| line_at(split.text, at));
-    report.say(
-        at,
-        None,
-        format!("not valid TOML: {}", error.message),
-        syntax_hint(line, &error.message),
-    );
+    report.say(at, None, format!("not valid TOML: {}", error.message), syntax_hint(line, &error.message));
 }
 
 /// The mistakes everybody makes: text without quotes, a key twice, a colon for an equals sign.
 fn syntax_hint(line: &str, message: &str) -> Option<String> {
+    if message.contains("multi-line") {
+        return Some("a text that opens with three quotes needs three at its end".to_owned());
+    }
     if message.contains("duplicate key") {
         return Some("keep one of them".to_owned());
     }
@@ -177,11 +156,7 @@ fn place_of(split: &Split<'_>, at: At) -> (u32, u32) {
         At::Header | At::Defaults => split.header,
     };
     // An error at the very end of a block stands on its last line, not on the next block's first.
-    let offset = if offset == split.text.len() {
-        split.text.trim_end().len()
-    } else {
-        offset
-    };
+    let offset = if offset == split.text.len() { split.text.trim_end().len() } else { offset };
     let before = split.text.get(..offset).unwrap_or_default();
     let line = before.bytes().filter(|b| *b == b'\n').count();
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
@@ -194,13 +169,23 @@ fn problem(split: &Split<'_>, file: &str, worker: Option<&str>, found: Found) ->
         At::Defaults => format!("{} (from [defaults] in skep.toml)", found.message),
         At::Offset(_) | At::Header => found.message,
     };
+    let field = found.field.map(|field| bounded(field, 200));
+    let worker = worker.map(|worker| bounded(worker.to_owned(), 80));
     Problem {
         file: file.to_owned(),
         line,
         column,
-        worker: worker.map(str::to_owned),
-        field: found.field,
-        message,
-        hint: found.hint,
+        worker,
+        field,
+        message: bounded(message, 400),
+        hint: found.hint.map(|hint| bounded(hint, 400)),
+    }
+}
+
+/// Text of a manifest is quoted in problems; a manifest may hold one value of megabytes.
+fn bounded(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text,
+        Some((end, _)) => [text.get(..end).unwrap_or_default(), "…"].concat(),
     }
 }

@@ -7,11 +7,11 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use serde_json::Value as Json;
 
 use super::{
-    each::{self, Item},
+    each::{self, Item, Overrides},
     grants,
     hints::moved_field,
     reader::{Field, Reader},
-    spec::{CheckPolicy, Limits, LiveSpec, Origin, RestartPolicy, RestartSpec, RunSpec, Schedule, Start, WorkerSpec},
+    spec::{CheckPolicy, Grants, Limits, LiveSpec, Origin, RestartPolicy, RestartSpec, RunSpec, Schedule, Start, WorkerSpec},
     tables,
     tree::{At, Entry, Node, Value},
     triggers::{self, optional, or_default, small_table},
@@ -25,61 +25,51 @@ const MAX_TITLE: usize = 200;
 const MAX_NOTES: usize = 16 << 10;
 const MAX_REPLICAS: u32 = 1_000;
 
-/// Checks one worker; several specs where it has `each`. None: at least one problem is reported.
+/// Checks one worker; several specs where it has `each`. Whatever it answers is void once a problem is reported.
 pub(super) fn worker(mut table: Reader<'_>, origin: &Origin) -> Option<Vec<WorkerSpec>> {
     let name = tables::name(&mut table, "\"pages\"");
     let live = live(&mut table);
     let run = run(&mut table);
-    let grants = or_default(table.take("grants"), grants::Draft::default(), grants::draft);
+    let grants = table.take("grants").and_then(|f| grants::draft(&f)).unwrap_or_default();
     let (config, each) = (table.take("config"), table.take("each"));
     let report = table.report();
-    table.finish(moved_field);
+    table.finish("field", moved_field);
 
-    // Config and grants are looked at even when other fields are wrong, so that all problems come at once.
-    let empty = Node {
-        at: At::Header,
-        value: Value::Table(Vec::new()),
-    };
+    // Config and grants are looked at even when other fields are wrong, so that all problems come at once; and as a whole even where
+    // each item has its own, so that places are counted as a person counts them.
+    let empty = Node { at: At::Header, value: Value::Table(Vec::new()) };
     let config = match &config {
         None => &empty,
         Some(field) => field.table("{ urls = [\"https://example.com\"] }").map(|_| field.node)?,
     };
-    let items = match each {
-        None => vec![Item::whole(config.clone())],
-        Some(field) => each::items(&field, config, report)?,
-    };
-    let seen = |item: &Item<'_>| {
-        let granted = grants.as_ref().and_then(|draft| draft.resolve(&item.config));
-        let config = to_json(&item.config, "config", report);
-        Some((Arc::new(granted?), Arc::new(config?)))
-    };
-    let seen: Vec<_> = items.iter().map(seen).collect();
+    let granted = grants.resolve(config);
+    let json = to_json(config, "config", report);
+    let items = each.map(|field| each::items(&field, config, report));
+    if report.count() > 0 {
+        return None;
+    }
+
     let (name, live, (run, instance)) = (name?, live?, run?);
-    let seen: Vec<_> = seen.into_iter().collect::<Option<_>>()?;
-    let spec = |(item, (grants, config)): (Item<'_>, (_, _))| {
-        let schedule = item.every.map(Schedule::Every).or_else(|| run.schedule.clone());
-        let mut run = RunSpec {
-            grants,
-            config,
-            schedule,
-            ..run.clone()
-        };
+    let spec = |own: Overrides, grants: Grants, config: Json| {
+        let schedule = own.every.map(Schedule::Every).or_else(|| run.schedule.clone());
+        let mut run = RunSpec { grants: Arc::new(grants), config: Arc::new(config), schedule, ..run.clone() };
         run.instance = instance.unwrap_or_else(|| default_instance(&run));
-        WorkerSpec {
-            name: item
-                .name
-                .map_or_else(|| name.as_str().into(), |item| format!("{name}/{item}").into()),
-            origin: origin.clone(),
-            live: LiveSpec {
-                title: item.title.or_else(|| live.title.clone()),
-                notes: item.notes.or_else(|| live.notes.clone()),
-                payload: item.payload.or_else(|| live.payload.clone()),
-                ..live.clone()
-            },
-            run: Arc::new(run),
-        }
+        let live = LiveSpec {
+            title: own.title.or_else(|| live.title.clone()),
+            notes: own.notes.or_else(|| live.notes.clone()),
+            payload: own.payload.or_else(|| live.payload.clone()),
+            ..live.clone()
+        };
+        let name = own.name.map_or_else(|| name.as_str().into(), |item| format!("{name}/{item}").into());
+        WorkerSpec { name, origin: origin.clone(), live, run: Arc::new(run) }
     };
-    Some(items.into_iter().zip(seen).map(spec).collect())
+    match items {
+        None => Some(vec![spec(Overrides::default(), granted, json?)]),
+        Some(items) => {
+            let item = |item: Item<'_>| Some(spec(item.own, grants.resolve(&item.config), to_json(&item.config, "config", report)?));
+            items.into_iter().map(item).collect()
+        }
+    }
 }
 
 /// What needs a fresh incarnation when it changes, without config and grants; and the instance mode, when it is written.
@@ -93,9 +83,7 @@ fn run(table: &mut Reader<'_>) -> Option<(RunSpec, Option<InstanceMode>)> {
     let topics = or_default(table.take("topics"), Vec::new(), |f| f.list_of("[\"checks.*\"]", triggers::topic));
     let command = optional(table.take("command"), triggers::command);
     let instance = optional(table.take("instance"), |f| f.word(&INSTANCES));
-    let start = or_default(table.take("start"), Start::Eager, |f| {
-        f.word(&[("eager", Start::Eager), ("lazy", Start::Lazy)])
-    });
+    let start = or_default(table.take("start"), Start::Eager, |f| f.word(&[("eager", Start::Eager), ("lazy", Start::Lazy)]));
     let restart = or_default(table.take("restart"), RestartSpec::default(), restart);
     let limits = or_default(table.take("limits"), Limits::default(), limits);
     let approve = or_default(table.take("approve"), false, |f| f.bool());
@@ -122,11 +110,7 @@ fn run(table: &mut Reader<'_>) -> Option<(RunSpec, Option<InstanceMode>)> {
 /// State between events is worth keeping only where nothing but calls and messages come in.
 fn default_instance(run: &RunSpec) -> InstanceMode {
     let only_asked = run.schedule.is_none() && run.jobs.is_none() && run.http.is_none() && run.command.is_none();
-    if only_asked {
-        InstanceMode::Resident
-    } else {
-        InstanceMode::PerEvent
-    }
+    if only_asked { InstanceMode::Resident } else { InstanceMode::PerEvent }
 }
 
 fn live(table: &mut Reader<'_>) -> Option<LiveSpec> {
@@ -137,15 +121,7 @@ fn live(table: &mut Reader<'_>) -> Option<LiveSpec> {
     let paused = or_default(table.take("paused"), false, |f| f.bool());
     let replicas = or_default(table.take("replicas"), 1, replicas);
     let checks = or_default(table.take("checks"), CheckPolicy::default(), checks);
-    Some(LiveSpec {
-        title: title?,
-        notes: notes?,
-        group: group?,
-        payload: payload?,
-        paused: paused?,
-        checks: checks?,
-        replicas: replicas?,
-    })
+    Some(LiveSpec { title: title?, notes: notes?, group: group?, payload: payload?, paused: paused?, checks: checks?, replicas: replicas? })
 }
 
 pub(super) fn title(field: &Field<'_>) -> Option<String> {
@@ -163,10 +139,7 @@ pub(super) fn payload(field: &Field<'_>) -> Option<Arc<Json>> {
 
 fn replicas(field: &Field<'_>) -> Option<u32> {
     if let Value::Integer(0) = field.node.value {
-        field.complain(
-            "0 is out of range",
-            Some("write paused = true to stop its ticks, or remove the worker".to_owned()),
-        );
+        field.complain("0 is out of range", Some("write paused = true to stop its ticks, or remove the worker".to_owned()));
         return None;
     }
     field.integer(1..=MAX_REPLICAS)
@@ -177,29 +150,19 @@ fn checks(field: &Field<'_>) -> Option<CheckPolicy> {
     small_table(field, "{ confirm = 3, recover = 2 }", |table| {
         let confirm = or_default(table.take("confirm"), default.confirm, |f| f.integer(1..=100));
         let recover = or_default(table.take("recover"), default.recover, |f| f.integer(1..=100));
-        Some(CheckPolicy {
-            confirm: confirm?,
-            recover: recover?,
-        })
+        Some(CheckPolicy { confirm: confirm?, recover: recover? })
     })
 }
 
 fn restart(field: &Field<'_>) -> Option<RestartSpec> {
     let default = RestartSpec::default();
-    const POLICIES: [(&str, RestartPolicy); 3] = [
-        ("permanent", RestartPolicy::Permanent),
-        ("transient", RestartPolicy::Transient),
-        ("temporary", RestartPolicy::Temporary),
-    ];
+    const POLICIES: [(&str, RestartPolicy); 3] =
+        [("permanent", RestartPolicy::Permanent), ("transient", RestartPolicy::Transient), ("temporary", RestartPolicy::Temporary)];
     small_table(field, "{ policy = \"permanent\", intensity = 3, period = \"5s\" }", |table| {
         let policy = or_default(table.take("policy"), default.policy, |f| f.word(&POLICIES));
         let intensity = or_default(table.take("intensity"), default.intensity, |f| f.integer(0..=1_000));
         let period = or_default(table.take("period"), default.period, |f| f.duration(PERIOD, "\"5s\""));
-        Some(RestartSpec {
-            policy: policy?,
-            intensity: intensity?,
-            period: period?,
-        })
+        Some(RestartSpec { policy: policy?, intensity: intensity?, period: period? })
     })
 }
 
@@ -208,10 +171,7 @@ fn limits(field: &Field<'_>) -> Option<Limits> {
     small_table(field, "{ memory = \"64MiB\", timeout = \"10s\" }", |table| {
         let memory_bytes = or_default(table.take("memory"), default.memory_bytes, |f| f.size(MEMORY, "\"64MiB\""));
         let timeout = or_default(table.take("timeout"), default.timeout, |f| f.duration(TIMEOUT, "\"10s\""));
-        Some(Limits {
-            memory_bytes: memory_bytes?,
-            timeout: timeout?,
-        })
+        Some(Limits { memory_bytes: memory_bytes?, timeout: timeout? })
     })
 }
 
@@ -229,12 +189,9 @@ fn component(field: &Field<'_>) -> Option<String> {
         return None;
     }
     if !text.ends_with(".wasm") || text.starts_with('.') || text.chars().any(char::is_control) {
-        let stem = text.split('.').find(|part| !part.is_empty()).unwrap_or("poller");
+        let stem = text.split('.').find(|part| !matches!(*part, "" | "wasm")).unwrap_or("poller");
         let stem: String = stem.chars().filter(|c| !c.is_control()).collect();
-        field.complain(
-            format!("\"{}\" is no .wasm file", text.escape_debug()),
-            Some(format!("write \"{stem}.wasm\"")),
-        );
+        field.complain(format!("\"{}\" is no .wasm file", text.escape_debug()), Some(format!("write \"{stem}.wasm\"")));
         return None;
     }
     Some(text.to_owned())
@@ -249,10 +206,7 @@ fn digest(field: &Field<'_>) -> Option<Digest> {
     } else if hex.len() != 64 {
         format!("has {} hex digits instead of 64", hex.len())
     } else if hex.len() == text.len() {
-        field.complain(
-            "must start with \"sha256:\"",
-            Some(format!("write \"sha256:{}\"", hex.to_ascii_lowercase())),
-        );
+        field.complain("must start with \"sha256:\"", Some(format!("write \"sha256:{}\"", hex.to_ascii_lowercase())));
         return None;
     } else {
         return Some(Digest(format!("sha256:{}", hex.to_ascii_lowercase()).into()));
@@ -276,21 +230,14 @@ pub(super) fn to_json(node: &Node<'_>, path: &str, report: &super::reader::Repor
         },
         Value::Bool(yes) => Some(Json::Bool(*yes)),
         Value::Datetime(when) => Some(Json::String(when.clone())),
-        Value::Unusable(reason) => unusable(reason, "write it as text"),
+        Value::Unusable { reason, hint } => unusable(reason, hint),
         Value::List(items) => {
-            let read: Vec<_> = items
-                .iter()
-                .enumerate()
-                .map(|(i, item)| to_json(item, &format!("{path}[{i}]"), report))
-                .collect();
+            let read: Vec<_> = items.iter().enumerate().map(|(i, item)| to_json(item, &format!("{path}[{i}]"), report)).collect();
             read.into_iter().collect::<Option<Vec<_>>>().map(Json::Array)
         }
         Value::Table(entries) => {
             let field = |entry: &Entry<'_>| {
-                Some((
-                    Cow::clone(&entry.key).into_owned(),
-                    to_json(&entry.node, &format!("{path}.{}", entry.key), report)?,
-                ))
+                Some((Cow::clone(&entry.key).into_owned(), to_json(&entry.node, &format!("{path}.{}", entry.key), report)?))
             };
             let read: Vec<_> = entries.iter().map(field).collect();
             read.into_iter().collect::<Option<serde_json::Map<_, _>>>().map(Json::Object)

@@ -17,19 +17,11 @@ pub fn check_defaults(file: &str, defaults: &toml::Table) -> Vec<Problem> {
     let report = Report::default();
     let mut fields = entries(defaults);
     if defaults.contains_key("name") {
-        report.say(
-            At::Header,
-            Some("name"),
-            "can't have a default",
-            Some("every worker has a name of its own".to_owned()),
-        );
+        report.say(At::Header, Some("name"), "can't have a default", Some("every worker has a name of its own".to_owned()));
     }
     // What only a whole worker can answer: its name and component, and what its config holds.
     fields.retain(|entry| entry.key != "name" && entry.key != "each");
-    fields
-        .iter_mut()
-        .filter(|entry| entry.key == "grants")
-        .for_each(|entry| without_lookups(&mut entry.node));
+    fields.iter_mut().filter(|entry| entry.key == "grants").for_each(|entry| without_lookups(&mut entry.node));
     lay_below(&mut fields, &[text("name", "defaults"), text("component", "defaults.wasm")]);
     check::worker(Reader::new(&fields, "", At::Header, &report), &Origin::default());
     let problem = |found: super::reader::Found| Problem {
@@ -46,14 +38,7 @@ pub fn check_defaults(file: &str, defaults: &toml::Table) -> Vec<Problem> {
 
 /// The table as a tree; its values have no places of their own.
 pub(super) fn entries(table: &toml::Table) -> Vec<Entry<'static>> {
-    table
-        .iter()
-        .map(|(key, value)| Entry {
-            key: Cow::Owned(key.clone()),
-            at: At::Defaults,
-            node: node(value),
-        })
-        .collect()
+    table.iter().map(|(key, value)| Entry { key: Cow::Owned(key.clone()), at: At::Defaults, node: node(value) }).collect()
 }
 
 /// Lays `below` under what `written` says. Tables are merged key by key; a schedule is taken whole, for it has one of two forms.
@@ -85,14 +70,7 @@ fn node(value: &toml::Value) -> Node<'static> {
 }
 
 fn text(key: &'static str, value: &'static str) -> Entry<'static> {
-    Entry {
-        key: Cow::Borrowed(key),
-        at: At::Defaults,
-        node: Node {
-            at: At::Defaults,
-            value: Value::Text(Cow::Borrowed(value)),
-        },
-    }
+    Entry { key: Cow::Borrowed(key), at: At::Defaults, node: Node { at: At::Defaults, value: Value::Text(Cow::Borrowed(value)) } }
 }
 
 /// Takes `config:…` out of every `allow` list.

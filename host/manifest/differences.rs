@@ -67,27 +67,13 @@ impl<'s> Fields<'s> {
     }
 
     fn words<T: Display>(&mut self, field: &'static str, values: impl IntoIterator<Item = T>) {
-        self.0
-            .push((field, Shown::Words(values.into_iter().map(|value| value.to_string()).collect())));
+        self.0.push((field, Shown::Words(values.into_iter().map(|value| value.to_string()).collect())));
     }
 
     fn worker(&mut self, spec: &'s WorkerSpec) {
         // Name and origin are what a worker is and where it stands, not what it says.
-        let WorkerSpec {
-            name: _,
-            origin: _,
-            live,
-            run,
-        } = spec;
-        let LiveSpec {
-            title,
-            notes,
-            group,
-            payload,
-            paused,
-            checks,
-            replicas,
-        } = live;
+        let WorkerSpec { name: _, origin: _, live, run } = spec;
+        let LiveSpec { title, notes, group, payload, paused, checks, replicas } = live;
         self.quoted("title", title.as_ref());
         self.quoted("notes", notes.as_ref());
         self.quoted("group", group.as_ref());
@@ -102,22 +88,8 @@ impl<'s> Fields<'s> {
     }
 
     fn run(&mut self, run: &'s RunSpec) {
-        let RunSpec {
-            component,
-            digest,
-            schedule,
-            jobs,
-            http,
-            topics,
-            command,
-            config,
-            grants,
-            instance,
-            start,
-            restart,
-            limits,
-            approve,
-        } = run;
+        let RunSpec { component, digest, schedule, jobs, http, topics, command, config, grants, instance, start, restart, limits, approve } =
+            run;
         self.word("component", component);
         if let Some(digest) = digest {
             self.word("digest", digest);
@@ -134,13 +106,7 @@ impl<'s> Fields<'s> {
             self.word("jobs.queue", queue);
             self.word("jobs.concurrency", concurrency);
         }
-        if let Some(HttpTrigger {
-            routes,
-            methods,
-            body_bytes,
-            concurrency,
-        }) = http
-        {
+        if let Some(HttpTrigger { routes, methods, body_bytes, concurrency }) = http {
             self.words("http.routes", routes);
             self.words("http.methods", methods);
             self.word("http.body", print_size(*body_bytes));
@@ -154,14 +120,7 @@ impl<'s> Fields<'s> {
         }
         self.0.push(("config", Shown::Data(config)));
         self.grants(grants);
-        self.word(
-            "instance",
-            if *instance == InstanceMode::Resident {
-                "resident"
-            } else {
-                "per-event"
-            },
-        );
+        self.word("instance", if *instance == InstanceMode::Resident { "resident" } else { "per-event" });
         self.word("start", if *start == Start::Lazy { "lazy" } else { "eager" });
         let policy = match restart.policy {
             RestartPolicy::Permanent => "permanent",
@@ -177,28 +136,8 @@ impl<'s> Fields<'s> {
     }
 
     fn grants(&mut self, grants: &Grants) {
-        let Grants {
-            http,
-            ping,
-            queue_push,
-            kv,
-            call,
-            limiter_acquire,
-            limiter_set_rate,
-            publish,
-        } = grants;
-        if let Some(HttpGrant {
-            allow,
-            methods,
-            paths,
-            rate,
-            limiter,
-            lan,
-            ca,
-            verify,
-            keep_alive,
-        }) = http
-        {
+        let Grants { http, ping, queue_push, kv, call, limiter_acquire, limiter_set_rate, publish } = grants;
+        if let Some(HttpGrant { allow, methods, paths, rate, limiter, lan, ca, verify, keep_alive }) = http {
             self.words("grants.http.allow", allow);
             self.words("grants.http.methods", methods);
             self.words("grants.http.paths", paths);
@@ -336,11 +275,7 @@ impl Shown<'_> {
 /// Cuts two long values so that the place where they part stays in sight.
 fn cut_both(old: &str, new: &str) -> [String; 2] {
     let same = old.chars().zip(new.chars()).take_while(|(a, b)| a == b).count();
-    let skip = if old.chars().count().max(new.chars().count()) > MOST_CHARS {
-        same.saturating_sub(MOST_CHARS / 3)
-    } else {
-        0
-    };
+    let skip = if old.chars().count().max(new.chars().count()) > MOST_CHARS { same.saturating_sub(MOST_CHARS / 3) } else { 0 };
     [old, new].map(|text| {
         let mut shown: String = text.chars().skip(skip).take(MOST_CHARS).collect();
         if text.chars().count() > skip + MOST_CHARS {

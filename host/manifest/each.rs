@@ -16,83 +16,55 @@ use super::{
 /// One item with the config that its worker sees: the parent's, the list reduced to this item.
 #[derive(Debug)]
 pub(super) struct Item<'n> {
-    /// None: the worker itself, without `each`.
+    pub own: Overrides,
+    pub config: Node<'n>,
+}
+
+/// What a worker of `each` has of its own; nothing, for a worker without `each`.
+#[derive(Debug, Default)]
+pub(super) struct Overrides {
     pub name: Option<String>,
     pub every: Option<Duration>,
     pub title: Option<String>,
     pub notes: Option<String>,
     pub payload: Option<Arc<Json>>,
-    pub config: Node<'n>,
 }
 
-impl<'n> Item<'n> {
-    /// A worker without `each` is its own only item.
-    pub fn whole(config: Node<'n>) -> Self {
-        Self {
-            name: None,
-            every: None,
-            title: None,
-            notes: None,
-            payload: None,
-            config,
-        }
-    }
-}
-
-/// The items that `each` names. None: a problem is reported.
-pub(super) fn items<'n>(each: &Field<'_>, config: &Node<'n>, report: &Report) -> Option<Vec<Item<'n>>> {
-    let key = each.text("\"machines\"")?;
+/// The items that `each` names; one with a problem is left out, since the problem is reported.
+pub(super) fn items<'n>(each: &Field<'_>, config: &Node<'n>, report: &Report) -> Vec<Item<'n>> {
+    let Some(key) = each.text("\"machines\"") else { return Vec::new() };
     let path = format!("config.{key}");
-    let list = match config.get(key) {
-        None => {
-            each.complain(
-                format!("{path} doesn't exist"),
-                Some(format!("add [[worker.config.{key}]] tables, one for each item")),
-            );
-            return None;
-        }
-        Some(node) => node,
+    let Some(list) = config.get(key) else {
+        each.complain(format!("{path} doesn't exist"), Some(format!("add [[worker.config.{key}]] tables, one for each item")));
+        return Vec::new();
     };
     let Value::List(written) = &list.value else {
         let message = format!("must be a list of tables, since each names it, not {}", list.kind());
         report.say(list.at, Some(&path), message, Some(format!("write [[worker.config.{key}]]")));
-        return None;
+        return Vec::new();
     };
     let mut seen = HashMap::new();
-    let read: Vec<Option<Item<'n>>> = written
-        .iter()
-        .enumerate()
-        .map(|(i, node)| {
-            let path = format!("{path}[{i}]");
-            let item = item(node, &path, report, || reduced(config, key, list.at, node))?;
-            if let Some(first) = seen.insert(item.name.clone(), i) {
-                let message = format!(
-                    "the name \"{}\" is already taken by item {}",
-                    item.name.unwrap_or_default(),
-                    first + 1
-                );
-                report.say(
-                    node.at,
-                    Some(&format!("{path}.name")),
-                    message,
-                    Some("give one of them another name".to_owned()),
-                );
-                return None;
-            }
-            Some(item)
-        })
-        .collect();
-    read.into_iter().collect()
+    let mut items = Vec::with_capacity(written.len());
+    for (i, node) in written.iter().enumerate() {
+        let path = format!("{path}[{i}]");
+        let Some(item) = item(node, &path, report, || reduced(config, key, list.at, node)) else {
+            continue;
+        };
+        let name = item.own.name.clone().unwrap_or_default();
+        if let Some(first) = seen.get(&name) {
+            let message = format!("the name \"{name}\" is already taken by item {first}");
+            report.say(node.at, Some(&format!("{path}.name")), message, Some("give one of them another name".to_owned()));
+            continue;
+        }
+        seen.insert(name, i + 1);
+        items.push(item);
+    }
+    items
 }
 
 fn item<'n>(node: &Node<'n>, path: &str, report: &Report, config: impl FnOnce() -> Node<'n>) -> Option<Item<'n>> {
     let Value::Table(entries) = &node.value else {
-        report.say(
-            node.at,
-            Some(path),
-            format!("must be a table, not {}", node.kind()),
-            Some("write { name = \"nas\", … }".to_owned()),
-        );
+        report.say(node.at, Some(path), format!("must be a table, not {}", node.kind()), Some("write { name = \"nas\", … }".to_owned()));
         return None;
     };
     let mut table = Reader::new(entries, path, node.at, report);
@@ -102,14 +74,8 @@ fn item<'n>(node: &Node<'n>, path: &str, report: &Report, config: impl FnOnce() 
     let notes = optional(table.take("notes"), check::notes);
     let payload = optional(table.take("payload"), check::payload);
     // Whatever else an item has is the worker's own business.
-    Some(Item {
-        name: Some(name?),
-        every: every?,
-        title: title?,
-        notes: notes?,
-        payload: payload?,
-        config: config(),
-    })
+    let own = Overrides { name: Some(name?), every: every?, title: title?, notes: notes?, payload: payload? };
+    Some(Item { own, config: config() })
 }
 
 fn reduced<'n>(config: &Node<'n>, key: &str, at: At, item: &Node<'n>) -> Node<'n> {
@@ -118,17 +84,7 @@ fn reduced<'n>(config: &Node<'n>, key: &str, at: At, item: &Node<'n>) -> Node<'n
     };
     let keep = |entry: &Entry<'n>| match entry.key == key {
         false => entry.clone(),
-        true => Entry {
-            key: Cow::clone(&entry.key),
-            at: entry.at,
-            node: Node {
-                at,
-                value: Value::List(vec![item.clone()]),
-            },
-        },
+        true => Entry { key: Cow::clone(&entry.key), at: entry.at, node: Node { at, value: Value::List(vec![item.clone()]) } },
     };
-    Node {
-        at: config.at,
-        value: Value::Table(entries.iter().map(keep).collect()),
-    }
+    Node { at: config.at, value: Value::Table(entries.iter().map(keep).collect()) }
 }

@@ -34,14 +34,7 @@ pub struct Block<'t> {
 /// All top-level tables in order. Their texts put together are `text` again: blank lines and loose comments belong to the block
 /// before them.
 pub fn blocks(text: &str) -> Vec<Block<'_>> {
-    split(text)
-        .into_iter()
-        .map(|split| Block {
-            kind: split.kind,
-            name: split.read_name(),
-            text: split.text,
-        })
-        .collect()
+    split(text).into_iter().map(|split| Block { kind: split.kind, name: split.read_name(), text: split.text }).collect()
 }
 
 /// The text of one worker's block in `text`, or None: the comments right above it, its header, and all of its fields and
@@ -62,11 +55,7 @@ pub fn put_block(text: &str, block: &Block<'_>) -> Result<String, EditError> {
             // Without comments of its own the new table goes below the old one's.
             let start = at + if new.header == 0 { old.header } else { 0 };
             let end = at + old.body_end;
-            let feed = if new.core().ends_with('\n') || end == text.len() {
-                ""
-            } else {
-                "\n"
-            };
+            let feed = if new.core().ends_with('\n') || end == text.len() { "" } else { "\n" };
             replaced(text, start..end, &[new.core(), feed].concat())
         }
     };
@@ -105,11 +94,7 @@ pub fn set_field(text: &str, worker: &str, field: &str, value: toml_edit::Value)
         None => {
             let before = at + split.fields_end;
             let feed = if text.contains("\r\n") { "\r\n" } else { "\n" };
-            let lead = if text.get(..before).is_some_and(|t| t.ends_with('\n')) {
-                ""
-            } else {
-                feed
-            };
+            let lead = if text.get(..before).is_some_and(|t| t.ends_with('\n')) { "" } else { feed };
             replaced(text, before..before, &format!("{lead}{field} = {value}{feed}"))
         }
     };
@@ -144,11 +129,7 @@ fn field_of(split: &Split<'_>, field: &str) -> Result<Option<Place>, EditError> 
     let Some((key, value)) = entry.map(|(key, value)| (key.span().start, value.span())) else {
         return Ok(None);
     };
-    let line = split
-        .text
-        .get(..key)
-        .and_then(|before| before.rfind('\n'))
-        .map_or(0, |feed| feed + 1);
+    let line = split.text.get(..key).and_then(|before| before.rfind('\n')).map_or(0, |feed| feed + 1);
     let before = split.text.get(line..value.start).unwrap_or_default();
     if !before.trim_end().ends_with('=') || before.contains('\n') {
         return Err(EditError::Syntax(format!("{field} is a table of its own")));
@@ -197,10 +178,7 @@ fn still_toml(text: String, worker: &str) -> Result<String, EditError> {
 }
 
 fn replaced(text: &str, range: Range<usize>, with: &str) -> String {
-    let (before, after) = (
-        text.get(..range.start).unwrap_or_default(),
-        text.get(range.end..).unwrap_or_default(),
-    );
+    let (before, after) = (text.get(..range.start).unwrap_or_default(), text.get(range.end..).unwrap_or_default());
     [before, with, after].concat()
 }
 

@@ -4,14 +4,15 @@
 
 use super::{
     allow::{self, Allowed},
-    hints::moved_grant,
+    hints::{moved_grant, name_fault},
     reader::{Field, Reader},
-    spec::{Destination, Grants, HttpGrant, PingGrant},
+    spec::{Grants, HttpGrant, PingGrant},
     tree::Node,
-    triggers::{method, optional, or_default, path, small_table, topic},
+    triggers::{method, or_default, path, small_table, topic},
 };
 
-/// Grants whose `config:` entries still wait for a config: each item of `each` has its own.
+/// Grants whose `config:` entries still wait for a config: each item of `each` has its own. What can't be read is left out, so
+/// that the rest is looked at all the same; with a problem reported nothing of it is used.
 #[derive(Debug, Default)]
 pub(super) struct Draft<'n> {
     http: Option<(Vec<Allowed<'n>>, HttpGrant)>,
@@ -21,128 +22,89 @@ pub(super) struct Draft<'n> {
 
 pub(super) fn draft<'n>(field: &Field<'n>) -> Option<Draft<'n>> {
     let mut table = field.table("{ http = { allow = [\"https://example.com\"] } }")?;
-    let http = optional(table.take("http"), http);
-    let ping = optional(table.take("ping"), ping);
-    let queue_push = or_default(table.take("queue"), Vec::new(), |f| {
-        small_table(f, "{ push = [\"todo\"] }", |t| {
-            t.need("push", "[\"todo\"]").and_then(|f| names(&f, "[\"todo\"]"))
-        })
-    });
-    let kv = or_default(table.take("kv"), Vec::new(), |f| names(f, "[\"bucket\"]"));
-    let call = or_default(table.take("call"), Vec::new(), |f| f.list_of("[\"worker\"]", worker_name));
-    let limiter = or_default(table.take("limiter"), (Vec::new(), Vec::new()), |f| {
-        small_table(f, "{ acquire = [\"name\"] }", limiter)
-    });
-    let publish = or_default(table.take("publish"), Vec::new(), |f| f.list_of("[\"checks.*\"]", topic));
-    table.finish(|word| moved_grant(word).or(Some("capabilities are http, ping, queue, kv, call, limiter and publish")));
-    let (limiter_acquire, limiter_set_rate) = limiter?;
+    let http = table.take("http").and_then(|f| http(&f));
+    let ping = table.take("ping").and_then(|f| ping(&f));
+    let queue_push = table
+        .take("queue")
+        .and_then(|f| small_table(&f, "{ push = [\"todo\"] }", |t| t.need("push", "[\"todo\"]").and_then(|f| names(&f, "[\"todo\"]"))));
+    let kv = table.take("kv").and_then(|f| names(&f, "[\"bucket\"]"));
+    let call = table.take("call").and_then(|f| f.list_of("[\"worker\"]", worker_name));
+    let limiter = table.take("limiter").and_then(|f| small_table(&f, "{ acquire = [\"name\"] }", limiter));
+    let publish = table.take("publish").and_then(|f| f.list_of("[\"checks.*\"]", topic));
+    table.finish("capability", moved_grant);
+    let (limiter_acquire, limiter_set_rate) = limiter.unwrap_or_default();
     let rest = Grants {
         http: None,
         ping: None,
-        queue_push: queue_push?,
-        kv: kv?,
-        call: call?,
+        queue_push: queue_push.unwrap_or_default(),
+        kv: kv.unwrap_or_default(),
+        call: call.unwrap_or_default(),
         limiter_acquire,
         limiter_set_rate,
-        publish: publish?,
+        publish: publish.unwrap_or_default(),
     };
-    Some(Draft {
-        http: http?.flatten(),
-        ping: ping?.flatten(),
-        rest,
-    })
+    Some(Draft { http, ping, rest })
 }
 
 impl Draft<'_> {
     /// Fills in what `config:` entries find in `config`.
-    pub fn resolve(&self, config: &Node<'_>) -> Option<Grants> {
-        let http = self.http.as_ref().map(|(entries, grant)| {
-            Some(HttpGrant {
-                allow: allow::resolve(entries, config)?,
-                ..grant.clone()
-            })
-        });
-        let ping = self.ping.as_ref().map(|(entries, grant)| {
-            Some(PingGrant {
-                allow: allow::resolve(entries, config)?,
-                ..grant.clone()
-            })
-        });
-        Some(Grants {
-            http: match http {
-                Some(grant) => Some(grant?),
-                None => None,
-            },
-            ping: match ping {
-                Some(grant) => Some(grant?),
-                None => None,
-            },
+    pub fn resolve(&self, config: &Node<'_>) -> Grants {
+        Grants {
+            http: self.http.as_ref().map(|(entries, grant)| HttpGrant { allow: allow::resolve(entries, config), ..grant.clone() }),
+            ping: self.ping.as_ref().map(|(entries, grant)| PingGrant { allow: allow::resolve(entries, config), ..grant.clone() }),
             ..self.rest.clone()
-        })
+        }
     }
 }
 
-/// The outer None: a problem is reported. The inner: only defaults speak of it, and they allow nothing.
-fn http<'n>(field: &Field<'n>) -> Option<Option<(Vec<Allowed<'n>>, HttpGrant)>> {
+fn http<'n>(field: &Field<'n>) -> Option<(Vec<Allowed<'n>>, HttpGrant)> {
     let mut table = field.table("{ allow = [\"https://example.com\"] }")?;
     let allow = allow_list(&mut table, "[\"https://example.com\"]");
-    let methods = or_default(table.take("methods"), Vec::new(), |f| f.list_of("[\"GET\"]", method));
-    let paths = or_default(table.take("paths"), Vec::new(), |f| f.list_of("[\"/api\"]", path));
-    let rate_field = table.take("rate");
-    let limiter_field = table.take("limiter");
-    if let (Some(_), Some(both)) = (&rate_field, &limiter_field) {
-        both.complain(
-            "rate and limiter can't stand together",
-            Some("keep one: the limiter has a rate of its own".to_owned()),
-        );
+    let methods = table.take("methods").and_then(|f| f.list_of("[\"GET\"]", method));
+    let paths = table.take("paths").and_then(|f| f.list_of("[\"/api\"]", path));
+    let (rate, limiter) = (table.take("rate"), table.take("limiter"));
+    if let (Some(_), Some(both)) = (&rate, &limiter) {
+        both.complain("rate and limiter can't stand together", Some("keep one: the limiter has a rate of its own".to_owned()));
     }
-    let rate = optional(rate_field, |f| f.rate());
-    let limiter = optional(limiter_field, |f| f.name("\"exchange\"").map(str::to_owned));
-    let lan = or_default(table.take("lan"), false, |f| f.bool());
-    let ca = optional(table.take("ca"), authority_file);
-    let verify = or_default(table.take("verify"), true, |f| f.bool());
-    let keep_alive = or_default(table.take("keep_alive"), true, |f| f.bool());
-    table.finish(|word| match word {
+    let grant = HttpGrant {
+        allow: Vec::new(),
+        methods: methods.unwrap_or_default(),
+        paths: paths.unwrap_or_default(),
+        rate: rate.and_then(|f| f.rate()),
+        limiter: limiter.and_then(|f| f.name("\"exchange\"").map(str::to_owned)),
+        lan: table.take("lan").and_then(|f| f.bool()).unwrap_or(false),
+        ca: table.take("ca").and_then(|f| authority_file(&f)),
+        verify: table.take("verify").and_then(|f| f.bool()).unwrap_or(true),
+        keep_alive: table.take("keep_alive").and_then(|f| f.bool()).unwrap_or(true),
+    };
+    table.finish("field", |word| match word {
         "hosts" | "origins" | "urls" | "url" | "to" => Some("write allow = [\"https://example.com\"]"),
         "insecure" | "tls" | "skip_verify" => Some("write verify = false to leave certificates unchecked"),
         "keepalive" | "pool" | "pooled" => Some("write keep_alive = false for a fresh connection each request"),
         "local" | "private" => Some("write lan = true for addresses of the local network"),
         _ => None,
     });
-    let grant = HttpGrant {
-        allow: Vec::<Destination>::new(),
-        methods: methods?,
-        paths: paths?,
-        rate: rate?,
-        limiter: limiter?,
-        lan: lan?,
-        ca: ca?,
-        verify: verify?,
-        keep_alive: keep_alive?,
-    };
-    Some(allow?.map(|entries| (entries, grant)))
+    Some((allow?, grant))
 }
 
-fn ping<'n>(field: &Field<'n>) -> Option<Option<(Vec<Allowed<'n>>, PingGrant)>> {
+fn ping<'n>(field: &Field<'n>) -> Option<(Vec<Allowed<'n>>, PingGrant)> {
     let mut table = field.table("{ allow = [\"nas.lan\"] }")?;
     let allow = allow_list(&mut table, "[\"nas.lan\"]");
-    let lan = or_default(table.take("lan"), false, |f| f.bool());
-    table.finish(|word| matches!(word, "hosts" | "addresses" | "to").then_some("write allow = [\"nas.lan\"]"));
-    let grant = PingGrant {
-        allow: Vec::new(),
-        lan: lan?,
-    };
-    Some(allow?.map(|entries| (entries, grant)))
+    let lan = table.take("lan").and_then(|f| f.bool()).unwrap_or(false);
+    table.finish("field", |word| matches!(word, "hosts" | "addresses" | "to").then_some("write allow = [\"nas.lan\"]"));
+    Some((allow?, PingGrant { allow: Vec::new(), lan }))
 }
 
-fn allow_list<'n>(table: &mut Reader<'n>, example: &str) -> Option<Option<Vec<Allowed<'n>>>> {
+/// None: it is missing, or only defaults speak of the grant, and they allow nothing.
+fn allow_list<'n>(table: &mut Reader<'n>, example: &str) -> Option<Vec<Allowed<'n>>> {
     match table.take("allow") {
-        Some(field) => field.list_of(example, allow::entry).map(Some),
-        None if table.written() => {
-            table.missing("allow", format!("write allow = {example}"));
+        Some(field) => field.list(example).map(|items| items.iter().filter_map(allow::entry).collect()),
+        None => {
+            if table.written() {
+                table.missing("allow", format!("write allow = {example}"));
+            }
             None
         }
-        None => Some(None),
     }
 }
 
@@ -151,10 +113,7 @@ fn authority_file(field: &Field<'_>) -> Option<String> {
     let text = field.short_text(1_024, "\"home-ca.pem\"")?;
     let outside = text.starts_with('/') || text.contains(['\\', '\0']) || text.split('/').any(|step| step == "..");
     if outside {
-        field.complain(
-            "must stand in the manifests folder",
-            Some("copy the file there and write its name: \"home-ca.pem\"".to_owned()),
-        );
+        field.complain("must stand in the manifests folder", Some("copy the file there and write its name: \"home-ca.pem\"".to_owned()));
     }
     (!outside).then(|| text.to_owned())
 }
@@ -173,9 +132,7 @@ fn names(field: &Field<'_>, example: &str) -> Option<Vec<String>> {
 fn worker_name(field: &Field<'_>) -> Option<String> {
     let text = field.text("\"worker\"")?;
     match text.split_once('/') {
-        Some((parent, item)) if super::hints::name_fault(parent).is_none() && super::hints::name_fault(item).is_none() => {
-            Some(text.to_owned())
-        }
+        Some((parent, item)) if name_fault(parent).is_none() && name_fault(item).is_none() => Some(text.to_owned()),
         _ => field.name("\"worker\"").map(str::to_owned),
     }
 }

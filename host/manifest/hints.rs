@@ -36,22 +36,18 @@ pub(super) fn corrected_name(name: &str) -> Option<String> {
     if out.is_empty() {
         return None;
     }
-    let out = if out.bytes().all(|b| b.is_ascii_digit()) {
-        format!("w{out}").chars().take(MAX_NAME).collect()
-    } else {
-        out.to_owned()
-    };
+    let out = if out.bytes().all(|b| b.is_ascii_digit()) { format!("w{out}").chars().take(MAX_NAME).collect() } else { out.to_owned() };
     Some(out)
 }
 
 /// The known word that `written` was most likely meant to be.
 pub(super) fn nearest<'w>(written: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let length = written.chars().count();
-    if length > 64 {
+    if length > MAX_NAME {
         return None;
     }
-    // Two slips in a long word, one in a short one.
-    let allowed = if length <= 4 { 1 } else { 2 };
+    // One slip in three letters: more makes another word of it.
+    let allowed = (length / 3).clamp(1, 3);
     let lower = written.to_lowercase();
     known
         .into_iter()

@@ -4,7 +4,7 @@
 //! the runtime, or keep state beyond what a [`Parser`] remembers.
 //!
 //! ```text
-//! text → blocks (top-level tables) → block → tree (as written) → check, triggers, grants, allow, each, tables → spec (checked)
+//! text → lexer → blocks (top-level tables) → block → tree (as written) → check, triggers, grants, allow, each, tables → spec (checked)
 //!                     parser remembers ┘      └ defaults below       with reader, hints and units at hand
 //! specs of all files → references (names, limiters, workers), unserved (not in this build) · old, new → differences
 //! text → edit → text
@@ -20,6 +20,7 @@ mod each;
 pub mod edit;
 mod grants;
 mod hints;
+mod lexer;
 mod parser;
 mod reader;
 mod references;

@@ -55,10 +55,7 @@ impl Parser {
     /// `defaults`: the `[defaults]` table of skep.toml (any worker field), applied below what the manifest says. Tables are merged
     /// key by key; lists and a schedule are taken whole. [`super::check_defaults`] says what is wrong with them.
     pub fn new(defaults: Option<toml::Table>) -> Self {
-        Self {
-            defaults: defaults.as_ref().map(defaults::entries).unwrap_or_default(),
-            files: HashMap::new(),
-        }
+        Self { defaults: defaults.as_ref().map(defaults::entries).unwrap_or_default(), files: HashMap::new() }
     }
 
     /// Checks one file. `file` is its name for messages and origins.
@@ -67,32 +64,14 @@ impl Parser {
             self.forget(file);
             let message = format!("has {} bytes; at most {MAX_FILE_BYTES} are read", text.len());
             let hint = Some("split it into several files".to_owned());
-            let problem = Problem {
-                file: file.to_owned(),
-                line: 0,
-                column: 0,
-                worker: None,
-                field: None,
-                message,
-                hint,
-            };
-            return Parsed {
-                spec: None,
-                problems: vec![problem],
-            };
+            let problem = Problem { file: file.to_owned(), line: 0, column: 0, worker: None, field: None, message, hint };
+            return Parsed { spec: None, problems: vec![problem] };
         }
         let before = self.files.remove(file);
         let name = before.as_ref().map_or_else(|| Arc::from(file), |before| Arc::clone(&before.name));
         let blocks = self.checked_blocks(&name, text, before);
         let parsed = put_together(file, &blocks);
-        self.files.insert(
-            file.to_owned(),
-            Remembered {
-                name,
-                text: text.to_owned(),
-                blocks,
-            },
-        );
+        self.files.insert(file.to_owned(), Remembered { name, text: text.to_owned(), blocks });
         parsed
     }
 
@@ -120,11 +99,7 @@ impl Parser {
                     kept.checked
                 }
             };
-            Known {
-                range,
-                line: split.line,
-                checked,
-            }
+            Known { range, line: split.line, checked }
         });
         known.collect()
     }
@@ -163,17 +138,11 @@ fn move_to(made: &mut Made, line: u32) {
 
 /// The file's spec, or all its problems; names that are taken twice show only here.
 fn put_together(file: &str, blocks: &[Known]) -> Parsed {
-    let mut spec = FileSpec {
-        workers: Vec::with_capacity(blocks.len()),
-        ..FileSpec::default()
-    };
+    let mut spec = FileSpec { workers: Vec::with_capacity(blocks.len()), ..FileSpec::default() };
     let mut problems = Vec::new();
     let mut names: HashMap<(Kind, &str), u32> = HashMap::with_capacity(blocks.len());
     for Known { line, checked, .. } in blocks {
-        problems.extend(checked.problems.iter().map(|problem| Problem {
-            line: problem.line + line,
-            ..problem.clone()
-        }));
+        problems.extend(checked.problems.iter().map(|problem| Problem { line: problem.line + line, ..problem.clone() }));
         if let Some(name) = checked.name.as_deref() {
             let (below, _) = checked.name_at;
             match names.entry((checked.kind, name)) {
@@ -191,16 +160,10 @@ fn put_together(file: &str, blocks: &[Known]) -> Parsed {
         }
     }
     if problems.is_empty() {
-        return Parsed {
-            spec: Some(spec),
-            problems,
-        };
+        return Parsed { spec: Some(spec), problems };
     }
     problems.sort_by_key(|problem| (problem.line, problem.column));
-    Parsed {
-        spec: None,
-        problems: bounded(problems),
-    }
+    Parsed { spec: None, problems: bounded(problems) }
 }
 
 /// The name of a table stands in the file already, on line `first`.
@@ -213,11 +176,7 @@ fn taken(file: &str, checked: &Checked, block_line: &u32, first: u32) -> Problem
         line: block_line + below,
         column,
         worker: worker.then(|| name.to_owned()),
-        field: Some(if worker {
-            "name".to_owned()
-        } else {
-            format!("{}.name", checked.kind.as_str())
-        }),
+        field: Some(if worker { "name".to_owned() } else { format!("{}.name", checked.kind.as_str()) }),
         message: format!("the name \"{name}\" is already taken on line {first}"),
         hint: Some("give one of them another name".to_owned()),
     }
@@ -228,13 +187,7 @@ fn bounded(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.truncate(MOST_PROBLEMS);
     if let Some(last) = problems.last().filter(|_| more > 0) {
         let message = format!("and {more} more problems in this file");
-        problems.push(Problem {
-            worker: None,
-            field: None,
-            message,
-            hint: None,
-            ..last.clone()
-        });
+        problems.push(Problem { worker: None, field: None, message, hint: None, ..last.clone() });
     }
     problems
 }

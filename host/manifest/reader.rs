@@ -5,7 +5,7 @@
 use std::{cell::RefCell, ops::RangeInclusive, time::Duration};
 
 use super::{
-    hints::{name_fault, nearest},
+    hints::{corrected_name, name_fault, nearest},
     spec::Rate,
     tree::{At, Entry, Node, Value},
     units::{UnitError, parse_duration, parse_size, print_duration, print_size},
@@ -32,12 +32,7 @@ pub(super) struct Report {
 impl Report {
     /// Adds a problem; the same one is said once, though items of `each` may meet it many times.
     pub fn say(&self, at: At, field: Option<&str>, message: impl Into<String>, hint: Option<String>) {
-        let found = Found {
-            at,
-            field: field.map(str::to_owned),
-            message: message.into(),
-            hint,
-        };
+        let found = Found { at, field: field.map(str::to_owned), message: message.into(), hint };
         let mut all = self.found.borrow_mut();
         if all.len() < MOST_PROBLEMS && !all.contains(&found) {
             all.push(found);
@@ -75,15 +70,11 @@ impl<'n> Field<'n> {
     pub fn wrong_type<T>(&self, expected: &str, example: &str) -> Option<T> {
         let key = self.path.rsplit('.').next().unwrap_or(&self.path);
         match self.node.value {
-            Value::Unusable(reason) => self.complain(reason, None),
-            _ if self.path.ends_with(']') => self.complain(
-                format!("must be {expected}, not {}", self.node.kind()),
-                Some(format!("write {example}")),
-            ),
-            _ => self.complain(
-                format!("must be {expected}, not {}", self.node.kind()),
-                Some(format!("write {key} = {example}")),
-            ),
+            Value::Unusable { reason, hint } => self.complain(reason, Some(hint.to_owned())),
+            _ if self.path.ends_with(']') => {
+                self.complain(format!("must be {expected}, not {}", self.node.kind()), Some(format!("write {example}")))
+            }
+            _ => self.complain(format!("must be {expected}, not {}", self.node.kind()), Some(format!("write {key} = {example}"))),
         }
         None
     }
@@ -114,9 +105,8 @@ impl<'n> Field<'n> {
             None => Some(text),
             Some(fault) => {
                 let shown: String = text.chars().take(80).collect();
-                let hint = super::hints::corrected_name(text).map(|name| format!("write \"{name}\""));
-                self.complain(format!("\"{shown}\": {fault}"), hint);
-                None
+                let better = corrected_name(text).map_or_else(|| example.to_owned(), |name| format!("\"{name}\""));
+                self.refuse(format!("\"{shown}\": {fault}"), format!("write {better}"))
             }
         }
     }
@@ -129,15 +119,16 @@ impl<'n> Field<'n> {
     }
 
     pub fn integer(&self, range: RangeInclusive<u32>) -> Option<u32> {
-        let Value::Integer(number) = self.node.value else {
-            return self.wrong_type("a whole number", &range.start().max(&1).to_string());
+        let number = match &self.node.value {
+            Value::Integer(number) => *number,
+            other => {
+                let quoted = if let Value::Text(text) = other { text.trim().parse().ok().filter(|n| range.contains(n)) } else { None };
+                return self.wrong_type("a whole number", &quoted.unwrap_or(*range.start().max(&1)).to_string());
+            }
         };
         match u32::try_from(number).ok().filter(|n| range.contains(n)) {
             Some(number) => Some(number),
-            None => self.refuse(
-                format!("{number} is out of range"),
-                format!("write a number from {} to {}", range.start(), range.end()),
-            ),
+            None => self.refuse(format!("{number} is out of range"), format!("write a number from {} to {}", range.start(), range.end())),
         }
     }
 
@@ -153,11 +144,7 @@ impl<'n> Field<'n> {
             return self.refuse("must be more than zero", format!("write for example {example}"));
         }
         if !range.contains(&duration) {
-            let bounds = format!(
-                "write a duration from {} to {}",
-                print_duration(*range.start()),
-                print_duration(*range.end())
-            );
+            let bounds = format!("write a duration from {} to {}", print_duration(*range.start()), print_duration(*range.end()));
             return self.refuse(format!("{} is out of range", print_duration(duration)), bounds);
         }
         Some(duration)
@@ -201,21 +188,14 @@ impl<'n> Field<'n> {
             Some(word) => format!("did you mean \"{word}\"?"),
             None => format!("write {listed}"),
         };
-        self.refuse(
-            format!("\"{}\" is not one of its values", text.chars().take(80).collect::<String>()),
-            hint,
-        )
+        self.refuse(format!("\"{}\" is not one of its values", text.chars().take(80).collect::<String>()), hint)
     }
 
     pub fn list(&self, example: &str) -> Option<Vec<Field<'n>>> {
         let Value::List(items) = &self.node.value else {
             return self.wrong_type("a list", example);
         };
-        let item = |(i, node)| Field {
-            node,
-            path: format!("{}[{i}]", self.path),
-            report: self.report,
-        };
+        let item = |(i, node)| Field { node, path: format!("{}[{i}]", self.path), report: self.report };
         Some(items.iter().enumerate().map(item).collect())
     }
 
@@ -246,24 +226,14 @@ pub(super) struct Reader<'n> {
 
 impl<'n> Reader<'n> {
     pub fn new(entries: &'n [Entry<'n>], path: &str, at: At, report: &'n Report) -> Self {
-        Self {
-            entries,
-            path: path.to_owned(),
-            at,
-            report,
-            known: Vec::with_capacity(24),
-        }
+        Self { entries, path: path.to_owned(), at, report, known: Vec::with_capacity(24) }
     }
 
     /// The field `key`, when it is written.
     pub fn take(&mut self, key: &'static str) -> Option<Field<'n>> {
         self.known.push(key);
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        Some(Field {
-            node: &entry.node,
-            path: self.dotted(key),
-            report: self.report,
-        })
+        Some(Field { node: &entry.node, path: self.dotted(key), report: self.report })
     }
 
     /// The field `key`, or a problem.
@@ -281,12 +251,7 @@ impl<'n> Reader<'n> {
 
     /// Complains of the table as a whole.
     pub fn complain(&self, message: impl Into<String>, hint: impl Into<String>) {
-        self.report.say(
-            self.at,
-            Some(&self.path).filter(|p| !p.is_empty()).map(String::as_str),
-            message,
-            Some(hint.into()),
-        );
+        self.report.say(self.at, Some(&self.path).filter(|p| !p.is_empty()).map(String::as_str), message, Some(hint.into()));
     }
 
     /// Was any field written in the manifest itself, rather than laid below it?
@@ -298,8 +263,8 @@ impl<'n> Reader<'n> {
         self.report
     }
 
-    /// Complains of every field that nobody took. `elsewhere` knows words that belong in another place.
-    pub fn finish(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {
+    /// Complains of every field (or whatever `noun` says) that nobody took. `elsewhere` knows words that belong in another place.
+    pub fn finish(self, noun: &str, elsewhere: impl Fn(&str) -> Option<&'static str>) {
         for entry in self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_ref())) {
             let shown: String = entry.key.chars().take(80).collect();
             let hint = match (elsewhere(&entry.key), nearest(&entry.key, self.known.iter().copied())) {
@@ -308,15 +273,11 @@ impl<'n> Reader<'n> {
                 (None, None) if self.known.len() > 12 => "take it out; what the worker itself reads belongs in config = { … }".to_owned(),
                 (None, None) => format!("known here: {}", self.known.join(", ")),
             };
-            self.report.say(entry.at, Some(&self.dotted(&shown)), "unknown field", Some(hint));
+            self.report.say(entry.at, Some(&self.dotted(&shown)), format!("unknown {noun}"), Some(hint));
         }
     }
 
     fn dotted(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }

@@ -135,11 +135,7 @@ pub struct RestartSpec {
 
 impl Default for RestartSpec {
     fn default() -> Self {
-        Self {
-            policy: RestartPolicy::Permanent,
-            intensity: 3,
-            period: Duration::from_secs(5),
-        }
+        Self { policy: RestartPolicy::Permanent, intensity: 3, period: Duration::from_secs(5) }
     }
 }
 
@@ -153,10 +149,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            memory_bytes: 64 << 20,
-            timeout: Duration::from_secs(10),
-        }
+        Self { memory_bytes: 64 << 20, timeout: Duration::from_secs(10) }
     }
 }
 
@@ -273,13 +266,6 @@ pub struct MaintenanceSpec {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum MaintenanceWindow {
-    Once {
-        from: jiff::Timestamp,
-        until: jiff::Timestamp,
-    },
-    Cron {
-        expression: String,
-        timezone: String,
-        duration: Duration,
-    },
+    Once { from: jiff::Timestamp, until: jiff::Timestamp },
+    Cron { expression: String, timezone: String, duration: Duration },
 }

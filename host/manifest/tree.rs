@@ -35,8 +35,11 @@ pub(super) enum Value<'t> {
     Datetime(String),
     List(Vec<Node<'t>>),
     Table(Vec<Entry<'t>>),
-    /// A number that 64 bits can't hold, or a value nested too deeply: the reason.
-    Unusable(&'static str),
+    /// A number that 64 bits can't hold, or a value nested too deeply.
+    Unusable {
+        reason: &'static str,
+        hint: &'static str,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -55,10 +58,7 @@ pub(super) struct SyntaxError {
 
 /// Parses one block as a document of its own.
 pub(super) fn parse(text: &str) -> Result<Vec<Entry<'_>>, SyntaxError> {
-    let document = DeTable::parse(text).map_err(|e| SyntaxError {
-        at: e.span().map(|s| s.start),
-        message: e.message().to_owned(),
-    })?;
+    let document = DeTable::parse(text).map_err(|e| SyntaxError { at: e.span().map(|s| s.start), message: e.message().to_owned() })?;
     Ok(entries(document.into_inner(), 0))
 }
 
@@ -66,11 +66,7 @@ fn entries(table: DeTable<'_>, depth: usize) -> Vec<Entry<'_>> {
     let mut entries = Vec::with_capacity(table.len());
     for (key, value) in table {
         let at = At::Offset(key.span().start);
-        entries.push(Entry {
-            key: key.into_inner(),
-            at,
-            node: node(value, depth + 1),
-        });
+        entries.push(Entry { key: key.into_inner(), at, node: node(value, depth + 1) });
     }
     entries
 }
@@ -78,13 +74,13 @@ fn entries(table: DeTable<'_>, depth: usize) -> Vec<Entry<'_>> {
 fn node(spanned: toml::Spanned<DeValue<'_>>, depth: usize) -> Node<'_> {
     let at = At::Offset(spanned.span().start);
     let value = match spanned.into_inner() {
-        _ if depth > MAX_DEPTH => Value::Unusable("is nested too deeply"),
+        _ if depth > MAX_DEPTH => Value::Unusable { reason: "is nested too deeply", hint: "flatten it" },
         DeValue::String(text) => Value::Text(text),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Value::Integer(number),
-            Err(_) => Value::Unusable("is a number that doesn't fit in 64 bits"),
+            Err(_) => Value::Unusable { reason: "is a number that doesn't fit in 64 bits", hint: "write it as text" },
         },
-        DeValue::Float(number) => number.as_str().parse().map_or(Value::Unusable("is no number"), Value::Float),
+        DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(yes) => Value::Bool(yes),
         DeValue::Datetime(when) => Value::Datetime(when.to_string()),
         DeValue::Array(items) => Value::List(items.into_iter().map(|item| node(item, depth + 1)).collect()),
@@ -104,7 +100,7 @@ impl<'t> Node<'t> {
             Value::Datetime(_) => "a date",
             Value::List(_) => "a list",
             Value::Table(_) => "a table",
-            Value::Unusable(_) => "an unusable value",
+            Value::Unusable { .. } => "an unusable value",
         }
     }
 
@@ -113,5 +109,10 @@ impl<'t> Node<'t> {
             Value::Table(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node),
             _ => None,
         }
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let entries = if let Value::Table(entries) = &self.value { entries.as_slice() } else { &[] };
+        entries.iter().map(|entry| &*entry.key)
     }
 }

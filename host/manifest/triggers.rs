@@ -27,11 +27,7 @@ pub(super) fn every(field: &Field<'_>) -> Option<Duration> {
 
 pub(super) fn schedule(field: &Field<'_>) -> Option<Schedule> {
     if let Value::Text(text) = &field.node.value {
-        let inner = if text.contains(' ') {
-            format!("cron = \"{text}\"")
-        } else {
-            format!("every = \"{text}\"")
-        };
+        let inner = if text.contains(' ') { format!("cron = \"{text}\"") } else { format!("every = \"{text}\"") };
         return field.wrong_type("a table", &format!("{{ {inner} }}"));
     }
     let mut table = field.table("{ every = \"30s\" }")?;
@@ -45,10 +41,7 @@ pub(super) fn schedule(field: &Field<'_>) -> Option<Schedule> {
         }
         (Some(interval), None) => {
             if let Some(timezone) = &timezone {
-                timezone.complain(
-                    "an interval has no time zone",
-                    Some("take it out, or write cron instead of every".to_owned()),
-                );
+                timezone.complain("an interval has no time zone", Some("take it out, or write cron instead of every".to_owned()));
             }
             every(interval).map(Schedule::Every)
         }
@@ -60,7 +53,7 @@ pub(super) fn schedule(field: &Field<'_>) -> Option<Schedule> {
             None
         }
     };
-    table.finish(|word| match word {
+    table.finish("field", |word| match word {
         "interval" | "period" => Some("write every = \"30s\""),
         "tz" | "zone" | "time_zone" => Some("write timezone = \"UTC\""),
         "expression" | "at" => Some("write cron = \"*/5 * * * *\""),
@@ -83,10 +76,7 @@ pub(super) fn cron(expression: &Field<'_>, timezone: Option<&Field<'_>>) -> Opti
     }
     if fields.len() != 5 {
         let hint = match fields.len() {
-            6 if fields
-                .last()
-                .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic())) =>
-            {
+            6 if fields.last().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic())) => {
                 "write the time zone as timezone = \"…\""
             }
             6 => "seconds have no field: write minute, hour, day of month, month, day of week",
@@ -109,10 +99,7 @@ pub(super) fn cron(expression: &Field<'_>, timezone: Option<&Field<'_>>) -> Opti
         }
     };
     if tab.find_next(CRON_FROM).is_err() {
-        expression.complain(
-            format!("\"{text}\" never comes due"),
-            Some("check day of month against month".to_owned()),
-        );
+        expression.complain(format!("\"{text}\" never comes due"), Some("check day of month against month".to_owned()));
         return None;
     }
     Some((text.trim().to_owned(), zone?))
@@ -130,10 +117,7 @@ fn zone(field: &Field<'_>) -> Option<String> {
         Some(name) => format!("did you mean \"{name}\"?"),
         None => "write an IANA name such as \"UTC\" or \"Europe/Berlin\"".to_owned(),
     };
-    field.complain(
-        format!("there is no time zone \"{}\"", text.chars().take(80).collect::<String>()),
-        Some(hint),
-    );
+    field.complain(format!("there is no time zone \"{}\"", text.chars().take(80).collect::<String>()), Some(hint));
     None
 }
 
@@ -141,11 +125,8 @@ pub(super) fn jobs(field: &Field<'_>) -> Option<JobsTrigger> {
     let mut table = field.table("{ queue = \"todo\" }")?;
     let queue = table.need("queue", "\"todo\"").and_then(|f| f.name("\"todo\"").map(str::to_owned));
     let concurrency = or_default(table.take("concurrency"), 1, |f| f.integer(1..=1_024));
-    table.finish(|_| None);
-    Some(JobsTrigger {
-        queue: queue?,
-        concurrency: concurrency?,
-    })
+    table.finish("field", |_| None);
+    Some(JobsTrigger { queue: queue?, concurrency: concurrency? })
 }
 
 pub(super) fn http(field: &Field<'_>) -> Option<HttpTrigger> {
@@ -160,15 +141,10 @@ pub(super) fn http(field: &Field<'_>) -> Option<HttpTrigger> {
     let methods = or_default(table.take("methods"), Vec::new(), |f| f.list_of("[\"GET\"]", method));
     let body_bytes = or_default(table.take("body"), 1 << 20, |f| f.size(0..=MAX_BODY, "\"1MiB\""));
     let concurrency = or_default(table.take("concurrency"), 64, |f| f.integer(1..=1_024));
-    table.finish(|word| {
+    table.finish("field", |word| {
         matches!(word, "allow" | "rate" | "lan" | "limiter").then_some("requests a worker makes are granted in grants = { http = { … } }")
     });
-    Some(HttpTrigger {
-        routes: routes?,
-        methods: methods?,
-        body_bytes: body_bytes?,
-        concurrency: concurrency?,
-    })
+    Some(HttpTrigger { routes: routes?, methods: methods?, body_bytes: body_bytes?, concurrency: concurrency? })
 }
 
 /// A path that starts with a slash, as routes and `paths` have it.
@@ -218,17 +194,11 @@ pub(super) fn topic(field: &Field<'_>) -> Option<String> {
 
 pub(super) fn command(field: &Field<'_>) -> Option<CommandSpec> {
     let mut table = field.table("{ args = [] }")?;
-    let args = or_default(table.take("args"), Vec::new(), |f| {
-        f.list_of("[\"--once\"]", |arg| without_nul(arg, "\"--once\""))
-    });
+    let args = or_default(table.take("args"), Vec::new(), |f| f.list_of("[\"--once\"]", |arg| without_nul(arg, "\"--once\"")));
     let env = or_default(table.take("env"), BTreeMap::new(), environment);
     let stdin = or_default(table.take("stdin"), None, |f| f.text("\"…\"").map(|text| Some(text.to_owned())));
-    table.finish(|_| None);
-    Some(CommandSpec {
-        args: args?,
-        env: env?,
-        stdin: stdin?,
-    })
+    table.finish("field", |_| None);
+    Some(CommandSpec { args: args?, env: env?, stdin: stdin? })
 }
 
 fn environment(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
@@ -240,22 +210,10 @@ fn environment(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
     for entry in entries {
         let path = format!("{}.{}", field.path, entry.key);
         if entry.key.is_empty() || entry.key.contains(['=', '\0']) {
-            field.report.say(
-                entry.at,
-                Some(&path),
-                "is no name of a variable",
-                Some("write it without \"=\"".to_owned()),
-            );
+            field.report.say(entry.at, Some(&path), "is no name of a variable", Some("write it without \"=\"".to_owned()));
             fine = false;
         }
-        match without_nul(
-            &Field {
-                node: &entry.node,
-                path,
-                report: field.report,
-            },
-            "\"value\"",
-        ) {
+        match without_nul(&Field { node: &entry.node, path, report: field.report }, "\"value\"") {
             Some(value) => _ = env.insert(entry.key.clone().into_owned(), value),
             None => fine = false,
         }
@@ -292,6 +250,6 @@ pub(super) fn optional<'n, T>(field: Option<Field<'n>>, check: impl FnOnce(&Fiel
 pub(super) fn small_table<'n, T>(field: &Field<'n>, example: &str, read: impl FnOnce(&mut Reader<'n>) -> Option<T>) -> Option<T> {
     let mut table = field.table(example)?;
     let value = read(&mut table);
-    table.finish(|_| None);
+    table.finish("field", |_| None);
     value
 }

@@ -16,10 +16,7 @@ pub struct UnitError {
 
 impl UnitError {
     fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: Some(hint.into()),
-        }
+        Self { message: message.into(), hint: Some(hint.into()) }
     }
 }
 
@@ -57,23 +54,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
         return Err(UnitError::new("is empty", "write a duration such as \"30s\""));
     }
     if whole.starts_with('-') {
-        return Err(UnitError::new(
-            format!("\"{whole}\" is negative"),
-            "write a duration such as \"30s\"",
-        ));
+        return Err(UnitError::new(format!("\"{whole}\" is negative"), "write a duration such as \"30s\""));
     }
     if whole.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(UnitError::new(
-            format!("\"{whole}\" has no unit"),
-            format!("write \"{whole}s\" for seconds"),
-        ));
+        return Err(UnitError::new(format!("\"{whole}\" has no unit"), format!("write \"{whole}s\" for seconds")));
     }
-    let garbage = || {
-        UnitError::new(
-            format!("\"{whole}\" is no duration"),
-            "write for example \"500ms\", \"30s\" or \"1m 30s\"",
-        )
-    };
+    let garbage = || UnitError::new(format!("\"{whole}\" is no duration"), "write for example \"500ms\", \"30s\" or \"1m 30s\"");
     let too_long = || UnitError::new(format!("\"{whole}\" is too long"), "write a duration of at most some years");
     let mut total: u64 = 0;
     let mut rest = whole;
@@ -87,17 +73,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
         if number.is_empty() || (fraction.is_empty() && rest.get(number.len()..).is_some_and(|r| r.starts_with('.'))) {
             return Err(garbage());
         }
-        let nanos = TIMES
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .map(|(_, nanos)| *nanos)
-            .ok_or_else(|| unknown_time_unit(whole, number, unit))?;
+        let nanos =
+            TIMES.iter().find(|(name, _)| *name == unit).map(|(_, nanos)| *nanos).ok_or_else(|| unknown_time_unit(whole, number, unit))?;
         let part = number.parse::<u64>().ok().and_then(|n| n.checked_mul(nanos)).ok_or_else(too_long)?;
         let fine = fraction_of(fraction, nanos).ok_or_else(|| {
-            UnitError::new(
-                format!("\"{whole}\" is finer than a nanosecond"),
-                "write a duration such as \"1.5s\" or \"250ms\"",
-            )
+            UnitError::new(format!("\"{whole}\" is finer than a nanosecond"), "write a duration such as \"1.5s\" or \"250ms\"")
         })?;
         total = total.checked_add(part).and_then(|t| t.checked_add(fine)).ok_or_else(too_long)?;
         rest = after.trim_start();
@@ -129,10 +109,7 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
         return Err(UnitError::new(format!("\"{whole}\" is no size"), "write for example \"64MiB\""));
     }
     if unit.is_empty() {
-        return Err(UnitError::new(
-            format!("\"{whole}\" has no unit"),
-            format!("write \"{whole}B\" for bytes, or for example \"64MiB\""),
-        ));
+        return Err(UnitError::new(format!("\"{whole}\" has no unit"), format!("write \"{whole}B\" for bytes, or for example \"64MiB\"")));
     }
     let Some((_, bytes)) = SIZES.iter().find(|(name, _)| *name == unit) else {
         let nearest = match unit.chars().next().map(|c| c.to_ascii_lowercase()) {
@@ -141,10 +118,7 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
             Some('b') => "B",
             _ => "MiB",
         };
-        return Err(UnitError::new(
-            format!("unknown unit \"{unit}\""),
-            format!("write \"{number}{nearest}\""),
-        ));
+        return Err(UnitError::new(format!("unknown unit \"{unit}\""), format!("write \"{number}{nearest}\"")));
     };
     let bytes = number.parse::<u64>().ok().and_then(|n| n.checked_mul(*bytes));
     bytes.ok_or_else(|| UnitError::new(format!("\"{whole}\" is too large"), "write for example \"64MiB\""))
@@ -183,25 +157,15 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let whole = text.trim();
         let Some((count, span)) = whole.split_once('/') else {
-            return Err(UnitError::new(
-                format!("\"{whole}\" is no rate"),
-                "write events per span, for example \"5/s\" or \"600/m\"",
-            ));
+            return Err(UnitError::new(format!("\"{whole}\" is no rate"), "write events per span, for example \"5/s\" or \"600/m\""));
         };
         let (count, span) = (count.trim(), span.trim());
         let per = match SPANS.iter().find(|(unit, _)| *unit == span) {
             Some((_, secs)) => Duration::from_secs(*secs),
             None if span.starts_with(|c: char| c.is_ascii_digit()) => parse_duration(span)?,
             None => {
-                let nearest = SPANS
-                    .iter()
-                    .map(|(unit, _)| *unit)
-                    .find(|unit| span.starts_with(*unit))
-                    .unwrap_or("s");
-                return Err(UnitError::new(
-                    format!("unknown span \"{span}\""),
-                    format!("write \"{count}/{nearest}\""),
-                ));
+                let nearest = SPANS.iter().map(|(unit, _)| *unit).find(|unit| span.starts_with(*unit)).unwrap_or("s");
+                return Err(UnitError::new(format!("unknown span \"{span}\""), format!("write \"{count}/{nearest}\"")));
             }
         };
         if per.is_zero() || per > Self::LONGEST {
@@ -216,10 +180,7 @@ impl FromStr for Rate {
                 format!("\"{whole}\" is not a whole number of events"),
                 "lengthen the span: \"1/2s\" is one every two seconds",
             )),
-            _ => Err(UnitError::new(
-                format!("\"{whole}\" must allow 1 to {} events", Self::MOST),
-                "write for example \"5/s\"; paused = true stops a worker's ticks",
-            )),
+            _ => Err(UnitError::new(format!("\"{whole}\": the count must be from 1 to {}", Self::MOST), "write for example \"5/s\"")),
         }
     }
 }
@@ -242,10 +203,7 @@ fn fraction_of(digits: &str, unit: u64) -> Option<u64> {
 
 fn unknown_time_unit(whole: &str, number: &str, unit: &str) -> UnitError {
     if unit.is_empty() {
-        return UnitError::new(
-            format!("\"{whole}\" is no duration"),
-            "write for example \"500ms\", \"30s\" or \"1m 30s\"",
-        );
+        return UnitError::new(format!("\"{whole}\" is no duration"), "write for example \"500ms\", \"30s\" or \"1m 30s\"");
     }
     let lower = unit.to_lowercase();
     let nearest = match lower.as_str() {
@@ -253,15 +211,7 @@ fn unknown_time_unit(whole: &str, number: &str, unit: &str) -> UnitError {
         _ if lower.starts_with("mo") || lower.starts_with('y') => {
             return UnitError::new(format!("unknown unit \"{unit}\""), "units are ms, s, m, h, d and w");
         }
-        _ => TIMES
-            .iter()
-            .map(|(name, _)| *name)
-            .filter(|name| name.len() == 1)
-            .find(|name| lower.starts_with(*name))
-            .unwrap_or("s"),
+        _ => TIMES.iter().map(|(name, _)| *name).filter(|name| name.len() == 1).find(|name| lower.starts_with(*name)).unwrap_or("s"),
     };
-    UnitError::new(
-        format!("unknown unit \"{unit}\""),
-        format!("write \"{number}{nearest}\"; units are ms, s, m, h, d and w"),
-    )
+    UnitError::new(format!("unknown unit \"{unit}\""), format!("write \"{number}{nearest}\"; units are ms, s, m, h, d and w"))
 }

@@ -21,9 +21,7 @@ const WORKER_KEYS: &[Key] = &[
     ("grants.kv", |worker| !worker.run.grants.kv.is_empty()),
     ("grants.call", |worker| !worker.run.grants.call.is_empty()),
     ("grants.publish", |worker| !worker.run.grants.publish.is_empty()),
-    ("grants.limiter", |worker| {
-        !worker.run.grants.limiter_acquire.is_empty() || !worker.run.grants.limiter_set_rate.is_empty()
-    }),
+    ("grants.limiter", |worker| !worker.run.grants.limiter_acquire.is_empty() || !worker.run.grants.limiter_set_rate.is_empty()),
 ];
 
 /// Keys this build checks but does not serve yet: for each such key in `spec` a problem that says "not in this build".
@@ -40,11 +38,8 @@ pub fn not_in_this_build(spec: &FileSpec) -> Vec<Problem> {
         before = Some(parent);
     }
     problems.extend(spec.queues.iter().map(|queue| problem(&queue.origin, None, "[[queue]]")));
-    problems.extend(
-        spec.maintenance
-            .iter()
-            .map(|window| problem(&window.origin, None, "[[maintenance]]")),
-    );
+    problems.extend(spec.maintenance.iter().map(|window| problem(&window.origin, None, "[[maintenance]]")));
+    problems.sort_by_key(|problem| problem.line);
     problems
 }
 
