@@ -19,7 +19,6 @@ mod differences;
 mod each;
 pub mod edit;
 mod grants;
-
 pub(crate) mod hints;
 mod lexer;
 mod parser;

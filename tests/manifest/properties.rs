@@ -27,6 +27,8 @@ fn soup() -> impl Strategy<Value = String> {
         Just("schedule = { every = \"30s\" }\n"),
         Just("grants = { http = { allow = [\"config:urls\", \"*\"] } }\n"),
         Just("config = { urls = [\"http://a\",\n  { url = 'x' }] }\n"),
+        Just("notes = \"\"\"\n[[worker]]\n\"\"\" # \"\n"),
+        Just("topics = [ # [\n  'a]', \"\\\"[\",\n]\n"),
         Just("each = \"machines\"\n"),
         Just("allow = [\"config:machines\"]\n"),
         Just("rate = \"5/s\"\n"),
@@ -63,6 +65,11 @@ fn check_invariants(text: &str) -> Result<(), TestCaseError> {
     }
     let blocks = edit::blocks(text);
     prop_assert_eq!(blocks.iter().map(|block| block.text).collect::<String>(), text);
+    // Whatever TOML itself calls a worker is a block, and nothing else is.
+    if let Ok(document) = text.parse::<toml::Table>() {
+        let declared = document.get("worker").and_then(|workers| workers.as_array()).map_or(0, Vec::len);
+        prop_assert_eq!(blocks.iter().filter(|block| block.kind == Kind::Worker).count(), declared);
+    }
     if let Some(spec) = &parsed.spec {
         check_all(&[(Arc::from("t.toml"), spec)]);
         not_in_this_build(spec);
@@ -108,6 +115,11 @@ proptest! {
 
     #[test]
     fn any_pieces_get_an_answer(text in soup()) {
+        check_invariants(&text)?;
+    }
+
+    #[test]
+    fn manifests_get_an_answer(text in some_file()) {
         check_invariants(&text)?;
     }
 
