@@ -171,6 +171,11 @@ impl Gate {
         }
     }
 
+    /// Whether the grant says `lan = true`; a decision's `lan` may also come from a local network written out.
+    pub fn lan(&self) -> bool {
+        self.lan
+    }
+
     /// May this request be made?
     pub fn decide(&self, method: &Method, uri: &Uri) -> Result<Decision, Refusal> {
         match Origin::of(uri) {

@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::grant::{Decision, Origin};
+use super::grant::Origin;
 use crate::clock::Clock;
 
 /// What stands before a secret's name.
@@ -181,6 +181,15 @@ pub enum SecretRefusal {
     Unverified { worker: Arc<str>, name: String, origin: Origin },
 }
 
+/// What the worker's grant says of its connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The peer's certificate is checked.
+    pub verify: bool,
+    /// Plain HTTP and unchecked certificates are accepted.
+    pub lan: bool,
+}
+
 /// All secrets used so far.
 pub struct Secrets {
     sources: Sources,
@@ -198,8 +207,8 @@ impl Secrets {
         &self.masker
     }
 
-    /// Replaces each `secret:NAME` in header values. `verify`: the peer's certificate will be checked.
-    pub async fn fill(&self, headers: &mut HeaderMap, decision: &Decision, verify: bool, worker: &Arc<str>) -> Result<(), SecretRefusal> {
+    /// Replaces each `secret:NAME` in the header values of a request to `origin`.
+    pub async fn fill(&self, headers: &mut HeaderMap, origin: &Origin, terms: Terms, worker: &Arc<str>) -> Result<(), SecretRefusal> {
         let mut wanted = HashMap::new();
         for name in headers.values().flat_map(|value| references(value.as_bytes())) {
             if !wanted.contains_key(name) {
@@ -214,7 +223,7 @@ impl Secrets {
                 let name = name.clone();
                 SecretRefusal::Unusable { worker: Arc::clone(worker), name, unusable }
             })?;
-            permit(&secret, name, decision, verify, worker)?;
+            permit(&secret, name, origin, terms, worker)?;
             *slot = Some(secret);
         }
         for value in headers.values_mut() {
@@ -246,12 +255,12 @@ impl Secrets {
     }
 }
 
-fn permit(secret: &Secret, name: &str, decision: &Decision, verify: bool, worker: &Arc<str>) -> Result<(), SecretRefusal> {
-    let (worker, name, origin) = (Arc::clone(worker), name.to_owned(), decision.origin.clone());
+fn permit(secret: &Secret, name: &str, origin: &Origin, terms: Terms, worker: &Arc<str>) -> Result<(), SecretRefusal> {
+    let (worker, name, origin) = (Arc::clone(worker), name.to_owned(), origin.clone());
     if !secret.origins.contains(&origin) {
         return Err(SecretRefusal::Origin { worker, name, origin, place: secret.place.clone() });
     }
-    match (decision.lan, origin.tls, verify) {
+    match (terms.lan, origin.tls, terms.verify) {
         (true, ..) | (false, true, true) => Ok(()),
         (false, false, _) => Err(SecretRefusal::Plain { worker, name, origin }),
         (false, true, false) => Err(SecretRefusal::Unverified { worker, name, origin }),

@@ -5,8 +5,8 @@ use std::{collections::HashMap, os::unix::fs::PermissionsExt, path::Path, sync::
 use http::HeaderMap;
 use skep::{
     capability::{
-        grant::{Decision, Gate},
-        secrets::{Secrets, Sources},
+        grant::Origin,
+        secrets::{Secrets, Sources, Terms},
     },
     clock::Clock,
     manifest::spec::HttpGrant,
@@ -85,6 +85,9 @@ async fn plain_http_carries_a_secret_only_with_lan() {
             server.url("")
         )
     );
+    // A local network written out lets the address be reached, not a secret be read on the way.
+    let network = Worker::of(&client, &grant(&["127.0.0.0/8"]), None);
+    assert!(matches!(bearer(&network, &server.url("/authorization"), "secret:nas").await, Err(Error::HttpRequestDenied)));
     let lan = Worker::of(&client, &HttpGrant { lan: true, ..grant(&[&server.url("")]) }, None);
     assert_eq!(bearer(&lan, &server.url("/authorization"), "secret:nas").await.unwrap(), VALUE);
 }
@@ -115,10 +118,6 @@ async fn a_secret_that_cannot_be_used_says_why_and_never_what_it_is() {
     assert_eq!(server.accepted(), 0);
 }
 
-fn decision(url: &str) -> Decision {
-    Gate::new("pages", Some(&grant(&["example.org"]))).decide(&http::Method::GET, &url.parse().unwrap()).unwrap()
-}
-
 #[tokio::test]
 async fn secrets_come_from_the_environment_and_systemd_too_and_rotate() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,11 +130,12 @@ async fn secrets_come_from_the_environment_and_systemd_too_and_rotate() {
         variable: Arc::new(move |name| variables.get(name).cloned()),
         credentials: Some(credentials.path().to_owned()),
     };
+    let origin = Origin::of(&"https://example.org/".parse().unwrap()).unwrap();
     let secrets = Secrets::new(sources, Clock::system());
     let filled = async |value: &str| {
         let mut headers = HeaderMap::new();
         headers.insert("x-key", value.parse().unwrap());
-        secrets.fill(&mut headers, &decision("https://example.org/"), true, &"pages".into()).await.unwrap();
+        secrets.fill(&mut headers, &origin, Terms { verify: true, lan: false }, &"pages".into()).await.unwrap();
         assert!(headers["x-key"].is_sensitive());
         headers["x-key"].to_str().unwrap().to_owned()
     };

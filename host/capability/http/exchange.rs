@@ -18,7 +18,7 @@ use http::{
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::{
@@ -30,6 +30,7 @@ use super::{
     pool::Key,
     tls::Trust,
 };
+use crate::capability::secrets::Terms;
 
 /// What a guest that sets no timeout gets, for each of the three.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,7 +38,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Sends a request and answers with the response, its body still to come. What was seen is in the ledger, however it ends.
 pub(super) async fn send(scope: Scope, request: Request<WasiBody>, options: RequestOptions) -> Result<Response<WasiBody>, Error> {
     let url = ledger::key(request.uri()).unwrap_or_else(|| request.uri().to_string());
-    let mut draft = Draft { scope, seen: Exchange { url, ..Exchange::default() }, recorded: false };
+    let started = scope.outbound.client.clock.now();
+    let mut draft = Draft { scope, seen: Exchange { url, ..Exchange::default() }, started, recorded: false };
     draft.run(request, options).await.map_err(|fault| draft.fail(fault))
 }
 
@@ -45,6 +47,7 @@ pub(super) async fn send(scope: Scope, request: Request<WasiBody>, options: Requ
 struct Draft {
     scope: Scope,
     seen: Exchange,
+    started: Instant,
     recorded: bool,
 }
 
@@ -62,12 +65,11 @@ impl Draft {
         if declared.is_some_and(|declared| declared > bound) {
             return Err(too_large(bound));
         }
-        let checked = outbound.trust != Trust::Anybody;
-        let filled = outbound.client.secrets.fill(&mut parts.headers, &decision, checked, &outbound.worker).await;
+        let terms = Terms { verify: outbound.trust != Trust::Anybody, lan: outbound.gate.lan() };
+        let filled = outbound.client.secrets.fill(&mut parts.headers, &decision.origin, terms, &outbound.worker).await;
         filled.map_err(|refusal| Fault::refused(refusal.to_string()))?;
         self.permit().await?;
 
-        let started = outbound.client.clock.now();
         let key = Arc::new(Key { decision, trust: outbound.trust.clone() });
         let passed = Arc::new(AtomicBool::new(false));
         let request = Request::from_parts(parts, Sent::new(body, bound, Arc::clone(&passed)));
@@ -82,21 +84,24 @@ impl Draft {
         let between_bytes = options.between_bytes_timeout.unwrap_or(DEFAULT_TIMEOUT);
         let open = Open { link, park, in_flight };
         Ok(response.map(|body| {
-            let body = Received::new(body, self.scope.clone(), exchange, url, started, between_bytes, open);
+            let body = Received::new(body, self.scope.clone(), exchange, url, self.started, between_bytes, open);
             body.boxed_unsync()
         }))
     }
 
-    /// Waits for the worker's limiter, at the ledger's expense.
-    async fn permit(&self) -> Result<(), Fault> {
-        let Some(limiter) = &self.scope.outbound.limiter else { return Ok(()) };
+    /// Waits for the worker's limiter, at the ledger's expense; the request's own time starts afterwards.
+    async fn permit(&mut self) -> Result<(), Fault> {
         let client = &self.scope.outbound.client;
-        let _waiting = self.scope.ledger.wait();
-        let wait = client.settings.permit_deadline;
-        limiter.acquire(client.clock.now() + wait).await.map_err(|_| {
-            let sentence = format!("no permit of the limiter within {}", humantime::format_duration(wait));
-            Fault::saying(Error::ConnectionLimitReached, sentence)
-        })
+        if let Some(limiter) = &self.scope.outbound.limiter {
+            let _waiting = self.scope.ledger.wait();
+            let wait = client.settings.permit_deadline;
+            limiter.acquire(client.clock.now() + wait).await.map_err(|_| {
+                let sentence = format!("no permit of the limiter within {}", humantime::format_duration(wait));
+                Fault::saying(Error::ConnectionLimitReached, sentence)
+            })?;
+        }
+        self.started = client.clock.now();
+        Ok(())
     }
 
     /// Sends the request over a parked connection, else a fresh one. A parked connection may turn out to be closed by its peer;
