@@ -94,13 +94,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            history_bytes: 1 << 30,
-            history_days: 400,
-            residents: 10_000,
-            connections: 1_024,
-            followers: 256,
-        }
+        Self { history_bytes: 1 << 30, history_days: 400, residents: 10_000, connections: 1_024, followers: 256 }
     }
 }
 
@@ -128,10 +122,7 @@ impl Layer {
             manifests: path("SKEP_MANIFESTS"),
             plugins: path("SKEP_PLUGINS"),
             // The same variable tells the client verbs whom to talk to, as a URL: that is not an address to listen on.
-            admin: get("SKEP_ADMIN")
-                .filter(|value| !value.contains("://"))
-                .map(|value| parsed("SKEP_ADMIN", value))
-                .transpose()?,
+            admin: get("SKEP_ADMIN").filter(|value| !value.contains("://")).map(|value| parsed("SKEP_ADMIN", value)).transpose()?,
             listen: get("SKEP_LISTEN").map(|value| parsed("SKEP_LISTEN", value)).transpose()?,
             drain: get("SKEP_DRAIN").map(|value| parsed("SKEP_DRAIN", value)).transpose()?,
             log: get("SKEP_LOG_FORMAT").map(|value| parsed("SKEP_LOG_FORMAT", value)).transpose()?,
@@ -154,10 +145,7 @@ impl Layer {
 }
 
 fn parsed<T: FromStr<Err = String>>(name: &str, value: String) -> Result<T, ConfigError> {
-    value.parse().map_err(|reason| ConfigError::Variable {
-        name: name.to_owned(),
-        reason,
-    })
+    value.parse().map_err(|reason| ConfigError::Variable { name: name.to_owned(), reason })
 }
 
 /// Why the settings can't be used.
@@ -260,10 +248,7 @@ fn read_file(above: &Layer) -> Result<(Option<PathBuf>, File), ConfigError> {
         Some(path) => (path.clone(), true),
         None => (data.join(FILE), false),
     };
-    let unreadable = |reason: String| ConfigError::Unreadable {
-        path: path.display().to_string(),
-        reason,
-    };
+    let unreadable = |reason: String| ConfigError::Unreadable { path: path.display().to_string(), reason };
     match std::fs::metadata(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => return Ok((None, File::default())),
         Err(error) => return Err(unreadable(error.to_string())),
@@ -309,11 +294,7 @@ fn place_of(text: &str, key: &str) -> usize {
     let word = key.rsplit('.').next().unwrap_or(key);
     let mut at = 0;
     for line in text.split_inclusive('\n') {
-        if line
-            .trim_start()
-            .strip_prefix(word)
-            .is_some_and(|rest| rest.trim_start().starts_with('='))
-        {
+        if line.trim_start().strip_prefix(word).is_some_and(|rest| rest.trim_start().starts_with('=')) {
             return at;
         }
         at += line.len();
@@ -329,8 +310,5 @@ fn reworded(message: &str) -> (String, Option<String>) {
     let mut quoted = rest.split('`');
     let key = quoted.next().unwrap_or_default();
     let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
-    (
-        format!("unknown key \"{key}\""),
-        Some(format!("known keys here: {}", known.join(", "))),
-    )
+    (format!("unknown key \"{key}\""), Some(format!("known keys here: {}", known.join(", "))))
 }

@@ -18,12 +18,7 @@ const ADMIN: &str = "an-admin-token-of-some-length";
 const READ: &str = "a-read-token-of-some-length";
 
 fn access(bound: &str, hosts: &[&str]) -> Access {
-    Access::new(
-        ADMIN,
-        READ,
-        bound.parse().unwrap(),
-        hosts.iter().map(|host| host.parse().unwrap()).collect(),
-    )
+    Access::new(ADMIN, READ, bound.parse().unwrap(), hosts.iter().map(|host| host.parse().unwrap()).collect())
 }
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -45,10 +40,7 @@ pub fn worker(name: &str, state: WorkerState) -> WorkerView {
         component: "poller.wasm".into(),
         digest: Some(Digest(format!("sha256:{}", "ab".repeat(32)).into())),
         state,
-        replicas: ReplicaCount {
-            desired: 1,
-            running: u32::from(state == WorkerState::Running),
-        },
+        replicas: ReplicaCount { desired: 1, running: u32::from(state == WorkerState::Running) },
         incarnation: 3,
         restarts: 2,
         last_error: None,
@@ -62,11 +54,7 @@ pub fn worker(name: &str, state: WorkerState) -> WorkerView {
         }),
         since: at,
         instance: InstanceMode::PerEvent,
-        events: EventCounts {
-            ok: 10,
-            failed: 1,
-            trapped: 2,
-        },
+        events: EventCounts { ok: 10, failed: 1, trapped: 2 },
         memory_peak_bytes: 3 << 20,
         file: "watch.toml".into(),
         line: 1,
@@ -85,10 +73,7 @@ pub fn check(worker: &str, subject: &str, status: CheckStatus) -> CheckView {
         coverage: 0.5,
         last: Some("2026-11-21T06:02:50Z".parse().unwrap()),
         detail: "status 200".into(),
-        evidence: Some(Evidence {
-            certificate_expires: Some("2026-12-01T00:00:00Z".parse().unwrap()),
-            ..Evidence::default()
-        }),
+        evidence: Some(Evidence { certificate_expires: Some("2026-12-01T00:00:00Z".parse().unwrap()), ..Evidence::default() }),
         confirming: 0,
         recent: Vec::new(),
     }

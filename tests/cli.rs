@@ -20,13 +20,5 @@ fn paint() -> Paint {
 
 fn problem(file: &str, line: u32, worker: Option<&str>, field: Option<&str>, message: &str, hint: Option<&str>) -> Problem {
     let own = |text: Option<&str>| text.map(str::to_owned);
-    Problem {
-        file: file.into(),
-        line,
-        column: 3,
-        worker: own(worker),
-        field: own(field),
-        message: message.into(),
-        hint: own(hint),
-    }
+    Problem { file: file.into(), line, column: 3, worker: own(worker), field: own(field), message: message.into(), hint: own(hint) }
 }

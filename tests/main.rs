@@ -13,13 +13,13 @@
 mod support;
 
 // Rooms, through their public faces.
-mod tidy; // the rules of this tree: rooms, heads, lengths, examples
-mod manifest; // manifests: every key, every error with its place, edits that keep comments
-mod limiter; // the limiter: never over its rate, first come first served
-mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
 mod api; // the admin API: access, bounds, streams, metrics, description
 mod cli; // the command line: help, tables, plans, problems, settings
-mod policy; // restart policy and schedule arithmetic, as pure data
+mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
+mod limiter; // the limiter: never over its rate, first come first served
+mod manifest; // manifests: every key, every error with its place, edits that keep comments
+mod policy;
+mod tidy; // the rules of this tree: rooms, heads, lengths, examples // restart policy and schedule arithmetic, as pure data
 
 // The whole host, through the real binary.
 mod poller; // reference system 1, the URL poller, and its faults not to copy

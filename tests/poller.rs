@@ -16,7 +16,7 @@ fn a_dropped_manifest_is_polled_goes_down_after_confirming_and_comes_back() {
     let mut site = Site::up();
     let (address, url) = (site.address, site.url());
     let host = Host::with(&["poller"]);
-    host.drop_manifest("watch.toml", &poller("pages", "1s", &[url.clone()]));
+    host.drop_manifest("watch.toml", &poller("pages", "1s", std::slice::from_ref(&url)));
 
     let check = host.check_when(&url, "up");
     assert_eq!(check["worker"], "pages");
@@ -37,7 +37,7 @@ fn a_dropped_manifest_is_polled_goes_down_after_confirming_and_comes_back() {
     host.check_when(&url, "up");
 
     // The interval is edited, then the file goes.
-    host.drop_manifest("watch.toml", &poller("pages", "30s", &[url.clone()]));
+    host.drop_manifest("watch.toml", &poller("pages", "30s", std::slice::from_ref(&url)));
     host.worker_when("pages", "on the new interval", |worker| worker["schedule"]["every"] == "30s");
     std::fs::remove_file(host.manifest("watch.toml")).unwrap();
     eventually("the worker is gone", || host.worker("pages").is_none().then_some(()));
@@ -181,7 +181,8 @@ fn polls_reuse_connections_unless_told_not_to() {
     let (kept, fresh) = (Site::up(), Site::up());
     let host = Host::with(&["poller"]);
     host.drop_manifest("kept.toml", &poller("kept", "100ms", &[kept.url()]));
-    let text = poller("fresh", "100ms", &[fresh.url()]).replace("allow = [\"config:urls\"]", "allow = [\"config:urls\"], keep_alive = false");
+    let text =
+        poller("fresh", "100ms", &[fresh.url()]).replace("allow = [\"config:urls\"]", "allow = [\"config:urls\"], keep_alive = false");
     host.drop_manifest("fresh.toml", &text);
     eventually("ten polls each", || (kept.requests() >= 10 && fresh.requests() >= 10).then_some(()));
     assert_eq!(kept.connections(), 1);

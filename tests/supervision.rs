@@ -96,7 +96,9 @@ fn a_quarantine_ends_by_itself() {
 fn a_per_event_worker_that_traps_loses_the_event_and_is_quarantined_only_after_intensity() {
     let host = Host::with(&["crash"]);
     let ticking = |mode: &str, every: u32| {
-        format!("schedule = {{ every = \"100ms\" }}\nconfig = {{ mode = \"{mode}\", every = {every} }}\nrestart = {{ intensity = 3, period = \"30s\" }}")
+        format!(
+            "schedule = {{ every = \"100ms\" }}\nconfig = {{ mode = \"{mode}\", every = {every} }}\nrestart = {{ intensity = 3, period = \"30s\" }}"
+        )
     };
     host.drop_manifest("always.toml", &crash("always", &ticking("panic", 1)));
     let down = host.worker_when("always", "quarantined", |worker| worker["state"] == "quarantined");
@@ -120,7 +122,10 @@ fn a_temporary_worker_stays_down_and_init_errors_are_not_retried_in_a_tight_loop
 #[test]
 fn verbs_pause_resume_drain_scale_and_tick() {
     let host = Host::with(&["echo"]);
-    host.drop_manifest("e.toml", "# kept\n[[worker]]\nname = \"e\" # this one too\ncomponent = \"echo.wasm\"\nschedule = { every = \"1h\" }\n");
+    host.drop_manifest(
+        "e.toml",
+        "# kept\n[[worker]]\nname = \"e\" # this one too\ncomponent = \"echo.wasm\"\nschedule = { every = \"1h\" }\n",
+    );
     let ticked = |host: &Host| host.worker("e").unwrap()["events"]["ok"].as_u64().unwrap();
     host.worker_when("e", "ticked once", |worker| worker["events"]["ok"] == 1);
     host.ok(&["tick", "e"]);

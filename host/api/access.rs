@@ -101,10 +101,7 @@ pub struct Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access")
-            .field("bound", &self.bound)
-            .field("hosts", &self.hosts)
-            .finish_non_exhaustive()
+        f.debug_struct("Access").field("bound", &self.bound).field("hosts", &self.hosts).finish_non_exhaustive()
     }
 }
 
@@ -117,12 +114,7 @@ impl Access {
     }
 
     pub fn new(admin: &str, read: &str, bound: SocketAddr, hosts: Vec<AllowedHost>) -> Self {
-        Self {
-            admin: hash(admin),
-            read: hash(read),
-            bound,
-            hosts,
-        }
+        Self { admin: hash(admin), read: hash(read), bound, hosts }
     }
 
     /// `authority`: what the request line names as host, when it does; it must pass as the header must.
@@ -155,10 +147,7 @@ impl Access {
     /// Whether a Host header means this host.
     fn is_us(&self, host: &str) -> bool {
         let Some((name, port)) = split(host) else { return false };
-        let named = self
-            .hosts
-            .iter()
-            .any(|allowed| allowed.name == name && allowed.port.is_none_or(|wanted| Some(wanted) == port));
+        let named = self.hosts.iter().any(|allowed| allowed.name == name && allowed.port.is_none_or(|wanted| Some(wanted) == port));
         if named {
             return true;
         }

@@ -90,12 +90,7 @@ fn about(state: &ApiState, name: &str, error: FleetError) -> ApiError {
     request_body(content = String, content_type = "text/plain", description = "Manifest text (TOML), at most 8 MiB"),
     responses((status = 200, description = "What was done, or would be", body = Plan), NotChanged, TooLarge, Refused))]
 pub async fn apply(State(state): State<ApiState>, Params(params): Params<ApplyParams>, Whole(body): Whole) -> Result<Json<Plan>, ApiError> {
-    let request = ApplyRequest {
-        text: manifest_text(&body)?,
-        set: params.set,
-        prune: params.prune,
-        dry_run: params.dry_run,
-    };
+    let request = ApplyRequest { text: manifest_text(&body)?, set: params.set, prune: params.prune, dry_run: params.dry_run };
     Ok(Json(state.fleet.apply(request).await?))
 }
 
@@ -104,12 +99,7 @@ pub async fn apply(State(state): State<ApiState>, Params(params): Params<ApplyPa
     request_body(content = String, content_type = "text/plain", description = "Manifest text (TOML), at most 8 MiB"),
     responses((status = 200, description = "What would be done", body = Plan), NotChanged, TooLarge, Refused))]
 pub async fn diff(State(state): State<ApiState>, Params(params): Params<DiffParams>, Whole(body): Whole) -> Result<Json<Plan>, ApiError> {
-    let request = ApplyRequest {
-        text: manifest_text(&body)?,
-        set: None,
-        prune: params.prune,
-        dry_run: true,
-    };
+    let request = ApplyRequest { text: manifest_text(&body)?, set: None, prune: params.prune, dry_run: true };
     Ok(Json(state.fleet.apply(request).await?))
 }
 
@@ -129,12 +119,7 @@ pub async fn delete_worker(
     Segment(name): Segment,
     Params(params): Params<DryRun>,
 ) -> Result<Json<Plan>, ApiError> {
-    state
-        .fleet
-        .delete_worker(&name, params.dry_run)
-        .await
-        .map(Json)
-        .map_err(|error| about(&state, &name, error))
+    state.fleet.delete_worker(&name, params.dry_run).await.map(Json).map_err(|error| about(&state, &name, error))
 }
 
 /// Writes `paused = true`: the worker stays, but gets no ticks.
@@ -142,12 +127,7 @@ pub async fn delete_worker(
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
     responses((status = 200, description = "What was done", body = Plan), Missing, NotChanged, Refused))]
 pub async fn pause(State(state): State<ApiState>, Segment(name): Segment) -> Result<Json<Plan>, ApiError> {
-    state
-        .fleet
-        .set_paused(&name, true)
-        .await
-        .map(Json)
-        .map_err(|error| about(&state, &name, error))
+    state.fleet.set_paused(&name, true).await.map(Json).map_err(|error| about(&state, &name, error))
 }
 
 /// Takes `paused` back.
@@ -155,12 +135,7 @@ pub async fn pause(State(state): State<ApiState>, Segment(name): Segment) -> Res
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
     responses((status = 200, description = "What was done", body = Plan), Missing, NotChanged, Refused))]
 pub async fn resume(State(state): State<ApiState>, Segment(name): Segment) -> Result<Json<Plan>, ApiError> {
-    state
-        .fleet
-        .set_paused(&name, false)
-        .await
-        .map(Json)
-        .map_err(|error| about(&state, &name, error))
+    state.fleet.set_paused(&name, false).await.map(Json).map_err(|error| about(&state, &name, error))
 }
 
 /// Writes `replicas`.
@@ -172,12 +147,7 @@ pub async fn scale(
     Segment(name): Segment,
     Params(params): Params<ScaleParams>,
 ) -> Result<Json<Plan>, ApiError> {
-    state
-        .fleet
-        .scale(&name, params.replicas)
-        .await
-        .map(Json)
-        .map_err(|error| about(&state, &name, error))
+    state.fleet.scale(&name, params.replicas).await.map(Json).map_err(|error| about(&state, &name, error))
 }
 
 /// All problems of the manifests folder as it stands.

@@ -32,13 +32,7 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self {
-            status,
-            body: Box::new(ErrorBody {
-                error: error.into(),
-                ..ErrorBody::default()
-            }),
-        }
+        Self { status, body: Box::new(ErrorBody { error: error.into(), ..ErrorBody::default() }) }
     }
 
     pub fn bad_request(error: impl Into<String>) -> Self {
@@ -97,11 +91,7 @@ impl From<SuperviseError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let status = if matches!(error, StoreError::Closed) {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::INTERNAL_SERVER_ERROR
-        };
+        let status = if matches!(error, StoreError::Closed) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
         Self::new(status, error.to_string())
     }
 }

@@ -106,11 +106,7 @@ pub async fn metrics(State(state): State<ApiState>) -> Response {
         workers: &state.supervisor.views(),
         checks: &state.checks.views(None),
     };
-    (
-        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        metrics::render(&snapshot),
-    )
-        .into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render(&snapshot)).into_response()
 }
 
 /// Whether this process answers.

@@ -29,9 +29,7 @@ pub struct Snapshot<'a> {
 
 /// The whole text.
 pub fn render(of: &Snapshot<'_>) -> String {
-    let mut text = Text(String::with_capacity(
-        4_096 + 512 * (of.workers.len() + of.checks.len()).min(2 * SERIES),
-    ));
+    let mut text = Text(String::with_capacity(4_096 + 512 * (of.workers.len() + of.checks.len()).min(2 * SERIES)));
     host(&mut text, of);
     workers(&mut text, of.workers);
     checks(&mut text, of.checks);
@@ -41,42 +39,17 @@ pub fn render(of: &Snapshot<'_>) -> String {
 fn host(text: &mut Text, of: &Snapshot<'_>) {
     text.family("skep_build_info", "gauge", "The version, as a label");
     text.sample("skep_build_info", &[("version", of.version)], 1);
-    text.single(
-        "skep_uptime_seconds",
-        "gauge",
-        "Since the host started",
-        of.now.duration_since(of.started).as_secs_f64().max(0.0),
-    );
-    text.single(
-        "skep_ready",
-        "gauge",
-        "1 once every worker was handed to supervision",
-        u8::from(of.ready),
-    );
+    text.single("skep_uptime_seconds", "gauge", "Since the host started", of.now.duration_since(of.started).as_secs_f64().max(0.0));
+    text.single("skep_ready", "gauge", "1 once every worker was handed to supervision", u8::from(of.ready));
     text.single("skep_generation", "gauge", "Generation of desired state", of.generation);
     text.single("skep_manifest_problems", "gauge", "Problems in the manifests folder", of.problems);
-    text.single(
-        "skep_store_dropped_total",
-        "counter",
-        "Records dropped because the store could not keep up",
-        of.store_dropped,
-    );
+    text.single("skep_store_dropped_total", "counter", "Records dropped because the store could not keep up", of.store_dropped);
     let cut = of.workers.len().saturating_sub(SERIES) + of.checks.len().saturating_sub(SERIES);
-    text.single(
-        "skep_metrics_left_out",
-        "gauge",
-        "Workers and checks past the 10,000 of each that have series of their own",
-        cut,
-    );
+    text.single("skep_metrics_left_out", "gauge", "Workers and checks past the 10,000 of each that have series of their own", cut);
     if let Some(bytes) = of.resident_bytes {
         text.single("process_resident_memory_bytes", "gauge", "Resident memory of the host", bytes);
     }
-    text.single(
-        "process_start_time_seconds",
-        "gauge",
-        "Start of the host, in seconds since 1970",
-        of.started.as_duration().as_secs_f64(),
-    );
+    text.single("process_start_time_seconds", "gauge", "Start of the host, in seconds since 1970", of.started.as_duration().as_secs_f64());
 }
 
 fn workers(text: &mut Text, all: &[WorkerView]) {
@@ -84,92 +57,40 @@ fn workers(text: &mut Text, all: &[WorkerView]) {
     for (state, count) in by_state(all) {
         text.sample("skep_workers", &[("state", &state)], count);
     }
-    text.single(
-        "skep_restarts_total",
-        "counter",
-        "Restarts after crashes, all workers",
-        all.iter().map(|one| one.restarts).sum::<u64>(),
-    );
+    text.single("skep_restarts_total", "counter", "Restarts after crashes, all workers", all.iter().map(|one| one.restarts).sum::<u64>());
     text.family("skep_events_total", "counter", "Events handled by result, all workers");
     let sum = |of: fn(&WorkerView) -> u64| all.iter().map(of).sum::<u64>();
     text.sample("skep_events_total", &[("result", "ok")], sum(|one| one.events.ok));
     text.sample("skep_events_total", &[("result", "failed")], sum(|one| one.events.failed));
     text.sample("skep_events_total", &[("result", "trapped")], sum(|one| one.events.trapped));
-    let latest = all
-        .iter()
-        .filter_map(lateness_ms)
-        .fold(None, |most: Option<f64>, ms| Some(most.map_or(ms, |most| most.max(ms))));
+    let latest = all.iter().filter_map(lateness_ms).fold(None, |most: Option<f64>, ms| Some(most.map_or(ms, |most| most.max(ms))));
     if let Some(ms) = latest {
-        text.single(
-            "skep_tick_lateness_max_seconds",
-            "gauge",
-            "The latest of all workers' last ticks",
-            ms / 1e3,
-        );
+        text.single("skep_tick_lateness_max_seconds", "gauge", "The latest of all workers' last ticks", ms / 1e3);
     }
 
     let shown = || all.iter().take(SERIES);
-    text.each(
-        "skep_worker_up",
-        "gauge",
-        "1 while the worker runs all replicas it should",
-        shown(),
-        |one, put| {
-            put(
-                &[],
-                f64::from(u8::from(one.replicas.desired > 0 && one.replicas.running >= one.replicas.desired)),
-            );
-        },
-    );
-    text.each(
-        "skep_worker_restarts_total",
-        "counter",
-        "Restarts after crashes",
-        shown(),
-        |one, put| put(&[], whole(one.restarts)),
-    );
-    text.each(
-        "skep_worker_events_total",
-        "counter",
-        "Events handled by result",
-        shown(),
-        |one, put| {
-            put(&[("result", "ok")], whole(one.events.ok));
-            put(&[("result", "failed")], whole(one.events.failed));
-            put(&[("result", "trapped")], whole(one.events.trapped));
-        },
-    );
-    text.each(
-        "skep_worker_ticks_missed_total",
-        "counter",
-        "Ticks skipped because the one before still ran",
-        shown(),
-        |one, put| {
-            if let Some(schedule) = &one.schedule {
-                put(&[], whole(schedule.missed));
-            }
-        },
-    );
-    text.each(
-        "skep_worker_tick_lateness_seconds",
-        "gauge",
-        "How late the last tick started",
-        shown(),
-        |one, put| {
-            if let Some(ms) = lateness_ms(one) {
-                put(&[], ms / 1e3);
-            }
-        },
-    );
-    text.each(
-        "skep_worker_memory_peak_bytes",
-        "gauge",
-        "The largest memory of any instance so far",
-        shown(),
-        |one, put| {
-            put(&[], whole(one.memory_peak_bytes));
-        },
-    );
+    text.each("skep_worker_up", "gauge", "1 while the worker runs all replicas it should", shown(), |one, put| {
+        put(&[], f64::from(u8::from(one.replicas.desired > 0 && one.replicas.running >= one.replicas.desired)));
+    });
+    text.each("skep_worker_restarts_total", "counter", "Restarts after crashes", shown(), |one, put| put(&[], whole(one.restarts)));
+    text.each("skep_worker_events_total", "counter", "Events handled by result", shown(), |one, put| {
+        put(&[("result", "ok")], whole(one.events.ok));
+        put(&[("result", "failed")], whole(one.events.failed));
+        put(&[("result", "trapped")], whole(one.events.trapped));
+    });
+    text.each("skep_worker_ticks_missed_total", "counter", "Ticks skipped because the one before still ran", shown(), |one, put| {
+        if let Some(schedule) = &one.schedule {
+            put(&[], whole(schedule.missed));
+        }
+    });
+    text.each("skep_worker_tick_lateness_seconds", "gauge", "How late the last tick started", shown(), |one, put| {
+        if let Some(ms) = lateness_ms(one) {
+            put(&[], ms / 1e3);
+        }
+    });
+    text.each("skep_worker_memory_peak_bytes", "gauge", "The largest memory of any instance so far", shown(), |one, put| {
+        put(&[], whole(one.memory_peak_bytes));
+    });
 }
 
 fn lateness_ms(worker: &WorkerView) -> Option<f64> {
@@ -182,43 +103,22 @@ fn checks(text: &mut Text, all: &[CheckView]) {
         text.sample("skep_checks", &[("status", &status)], count);
     }
     let shown = || all.iter().take(SERIES);
-    text.each_check(
-        "skep_check_up",
-        "1 up or degraded, 0 down; nothing while unknown, paused or in maintenance",
-        shown(),
-        |one| match one.status {
-            CheckStatus::Up | CheckStatus::Degraded => Some(1.0),
-            CheckStatus::Down => Some(0.0),
-            CheckStatus::Unknown | CheckStatus::Maintenance | CheckStatus::Paused => None,
-        },
-    );
-    text.each_check(
-        "skep_check_latency_seconds",
-        "Latency of the last result that had one",
-        shown(),
-        |one| one.latency_ms.map(|ms| ms / 1e3),
-    );
-    text.each_check(
-        "skep_check_uptime_ratio",
-        "Share of the last 24 h it was up, of what was seen",
-        shown(),
-        |one| one.uptime,
-    );
-    text.each_check(
-        "skep_check_coverage_ratio",
-        "Share of the last 24 h that was seen",
-        shown(),
-        |one| Some(one.coverage),
-    );
-    text.each_check(
-        "skep_check_certificate_expiry_timestamp_seconds",
-        "When the peer's certificate ends",
-        shown(),
-        |one| {
-            let expires = one.evidence.as_ref()?.certificate_expires?;
-            Some(expires.as_duration().as_secs_f64())
-        },
-    );
+    text.each_check("skep_check_up", "1 up or degraded, 0 down; nothing while unknown, paused or in maintenance", shown(), |one| match one
+        .status
+    {
+        CheckStatus::Up | CheckStatus::Degraded => Some(1.0),
+        CheckStatus::Down => Some(0.0),
+        CheckStatus::Unknown | CheckStatus::Maintenance | CheckStatus::Paused => None,
+    });
+    text.each_check("skep_check_latency_seconds", "Latency of the last result that had one", shown(), |one| {
+        one.latency_ms.map(|ms| ms / 1e3)
+    });
+    text.each_check("skep_check_uptime_ratio", "Share of the last 24 h it was up, of what was seen", shown(), |one| one.uptime);
+    text.each_check("skep_check_coverage_ratio", "Share of the last 24 h that was seen", shown(), |one| Some(one.coverage));
+    text.each_check("skep_check_certificate_expiry_timestamp_seconds", "When the peer's certificate ends", shown(), |one| {
+        let expires = one.evidence.as_ref()?.certificate_expires?;
+        Some(expires.as_duration().as_secs_f64())
+    });
 }
 
 /// Counters past 2^53 lose their last digits, as Prometheus' own floats do.

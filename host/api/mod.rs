@@ -111,10 +111,7 @@ impl utoipa::Modify for Tokens {
         components.add_security_scheme("admin", scheme("The token in `admin.token` of the data folder: may do all"));
         components.add_security_scheme("read", scheme("The token in `read.token` of the data folder: may GET"));
         let none: [&str; 0] = [];
-        openapi.security = Some(vec![
-            SecurityRequirement::new("admin", none),
-            SecurityRequirement::new("read", none),
-        ]);
+        openapi.security = Some(vec![SecurityRequirement::new("admin", none), SecurityRequirement::new("read", none)]);
     }
 }
 
@@ -190,11 +187,7 @@ pub async fn serve_unix(listener: UnixListener, state: ApiState, bounds: Bounds)
 async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(ANSWER_TIME, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("no answer within {} s", ANSWER_TIME.as_secs()),
-        )
-        .into_response(),
+        Err(_) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("no answer within {} s", ANSWER_TIME.as_secs())).into_response(),
     }
 }
 

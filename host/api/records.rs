@@ -98,32 +98,18 @@ pub struct StreamParams {
     responses((status = 200, description = "Events, oldest first", content((Vec<EventRecord> = "application/json"), (String = "text/event-stream"))), Refused))]
 pub async fn events(State(state): State<ApiState>, Params(params): Params<EventParams>, headers: HeaderMap) -> Result<Response, ApiError> {
     if sse::wanted(&headers) {
-        return stream_events(
-            &state,
-            StreamParams {
-                limit: params.limit,
-                worker: params.worker,
-            },
-            &headers,
-        );
+        return stream_events(&state, StreamParams { limit: params.limit, worker: params.worker }, &headers);
     }
     let limit = params.limit.unwrap_or(USUAL_EVENTS).min(MAX_ROWS);
     let of_worker = |event: &EventRecord| params.worker.as_deref().is_none_or(|name| event.worker.as_deref() == Some(name));
     // The ring is never behind; the store goes further back.
-    let mut newest = if params.before.is_some() {
-        Vec::new()
-    } else {
-        state.journal.events(MAX_ROWS)
-    };
+    let mut newest = if params.before.is_some() { Vec::new() } else { state.journal.events(MAX_ROWS) };
     let oldest_in_ring = newest.first().map(|event| event.id);
     newest.retain(of_worker);
     let mut older = Vec::new();
     if newest.len() < limit {
         let before = params.before.or(oldest_in_ring);
-        older = state
-            .store
-            .events(before, if params.worker.is_some() { MAX_ROWS } else { limit - newest.len() })
-            .await?;
+        older = state.store.events(before, if params.worker.is_some() { MAX_ROWS } else { limit - newest.len() }).await?;
         older.retain(of_worker);
     }
     older.append(&mut newest);
@@ -154,12 +140,7 @@ fn stream_events(state: &ApiState, params: StreamParams, headers: &HeaderMap) ->
     let worker = params.worker;
     let wanted = move |event: &EventRecord| worker.as_deref().is_none_or(|name| event.worker.as_deref() == Some(name));
     let mut frames: Vec<String> = (gap > 0).then(|| sse::missed(gap)).into_iter().collect();
-    frames.extend(
-        first
-            .iter()
-            .filter(|event| wanted(event))
-            .map(|event| sse::frame(Some(event.id), &event.kind, event)),
-    );
+    frames.extend(first.iter().filter(|event| wanted(event)).map(|event| sse::frame(Some(event.id), &event.kind, event)));
     sse::follow(&state.followers, &state.shutdown, frames, live, move |event: EventRecord| {
         if event.id <= seen {
             return None;
@@ -282,9 +263,7 @@ pub struct HistoryParams {
     responses((status = 200, description = "Points, oldest first", body = Vec<HistoryPoint>), Missing, Refused))]
 pub async fn history(State(state): State<ApiState>, Params(params): Params<HistoryParams>) -> Result<Json<Vec<HistoryPoint>>, ApiError> {
     let until = params.until.unwrap_or_else(|| state.clock.wall());
-    let from = params
-        .from
-        .unwrap_or_else(|| until.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN));
+    let from = params.from.unwrap_or_else(|| until.checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN));
     let seconds = until.duration_since(from).as_secs();
     if seconds <= 0 {
         return Err(ApiError::bad_request("from: must be before until"));
@@ -295,17 +274,8 @@ pub async fn history(State(state): State<ApiState>, Params(params): Params<Histo
             ApiError::bad_request(format!("that is more than {MAX_POINTS} points")).hint("ask for a shorter span or a coarser resolution")
         );
     }
-    let points = state
-        .store
-        .history(&params.worker, &params.subject, from, until, width.into())
-        .await?;
-    if points.is_empty()
-        && !state
-            .checks
-            .views(Some(&params.worker))
-            .iter()
-            .any(|view| view.subject == params.subject)
-    {
+    let points = state.store.history(&params.worker, &params.subject, from, until, width.into()).await?;
+    if points.is_empty() && !state.checks.views(Some(&params.worker)).iter().any(|view| view.subject == params.subject) {
         let sentence = format!("no check of \"{}\" on worker \"{}\"", params.subject, params.worker);
         return Err(ApiError::not_found(sentence).hint("GET /api/v1/checks lists them"));
     }

@@ -35,11 +35,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            connections: 1_024,
-            header_bytes: 32 << 10,
-            header_time: Duration::from_secs(30),
-        }
+        Self { connections: 1_024, header_bytes: 32 << 10, header_time: Duration::from_secs(30) }
     }
 }
 
@@ -106,10 +102,7 @@ pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     }
     // The address of a socket has 108 bytes, whatever paths may be.
     if path.as_os_str().len() > 100 {
-        return Err(said(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "is too long for a socket (100 bytes); choose a shorter --data",
-        )));
+        return Err(said(io::Error::new(io::ErrorKind::InvalidInput, "is too long for a socket (100 bytes); choose a shorter --data")));
     }
     let listener = UnixListener::bind(path).map_err(said)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(said)?;

@@ -38,15 +38,10 @@ pub fn missed(count: u64) -> String {
 
 /// Whether a client asked for a stream rather than a list.
 pub fn wanted(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| {
-            let kind = range.split(';').next().unwrap_or_default().trim();
-            kind.eq_ignore_ascii_case(MEDIA_TYPE)
-        })
+    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|range| {
+        let kind = range.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case(MEDIA_TYPE)
+    })
 }
 
 /// The id a client saw last, from the header browsers send when they reconnect.
@@ -61,9 +56,7 @@ pub fn resume<T>(kept: &[T], id: impl Fn(&T) -> u64, last_seen: Option<u64>, lim
     let Some(last_seen) = last_seen else {
         return (0, kept.get(kept.len().saturating_sub(limit)..).unwrap_or_default());
     };
-    let gap = kept
-        .first()
-        .map_or(0, |oldest| id(oldest).saturating_sub(last_seen.saturating_add(1)));
+    let gap = kept.first().map_or(0, |oldest| id(oldest).saturating_sub(last_seen.saturating_add(1)));
     let from = kept.partition_point(|item| id(item) <= last_seen);
     (gap, kept.get(from..).unwrap_or_default())
 }
@@ -86,9 +79,7 @@ where
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many followers").hint("close some, or raise limits.followers in skep.toml")
     })?;
     let mut shutdown = shutdown.clone();
-    let frames = stream::iter(first)
-        .chain(live(items, pick))
-        .take_until(async move { told(&mut shutdown).await });
+    let frames = stream::iter(first).chain(live(items, pick)).take_until(async move { told(&mut shutdown).await });
     let body = frames.map(move |frame| {
         // The place is given back when the stream is dropped.
         let _held = &place;

@@ -5,11 +5,8 @@
 /// A name whose items are workers (`pinger` of `pinger/nas`) is not itself one: its items are named.
 pub fn suggest<'n>(wanted: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
     const SHOWN: usize = 5;
-    let items: Vec<&str> = names
-        .clone()
-        .filter(|name| name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/')))
-        .take(SHOWN + 1)
-        .collect();
+    let items: Vec<&str> =
+        names.clone().filter(|name| name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))).take(SHOWN + 1).collect();
     if !items.is_empty() {
         let more = if items.len() > SHOWN { ", …" } else { "" };
         let shown: Vec<&str> = items.into_iter().take(SHOWN).collect();

@@ -37,17 +37,10 @@ pub struct Accepted {
 
 /// "No such worker", with what may have been meant and what is wrong in manifests that would declare it.
 pub(super) fn no_worker(state: &ApiState, name: &str) -> ApiError {
-    let problems: Vec<_> = state
-        .fleet
-        .problems()
-        .into_iter()
-        .filter(|problem| problem.worker.as_deref() == Some(name))
-        .collect();
+    let problems: Vec<_> = state.fleet.problems().into_iter().filter(|problem| problem.worker.as_deref() == Some(name)).collect();
     let error = ApiError::not_found(format!("no worker \"{name}\""));
     if !problems.is_empty() {
-        return error
-            .problems(problems)
-            .hint("its manifest has problems and was never applied; correct them and it starts");
+        return error.problems(problems).hint("its manifest has problems and was never applied; correct them and it starts");
     }
     let views = state.supervisor.views();
     match suggest(name, views.iter().map(|view| &*view.name)) {
@@ -80,13 +73,7 @@ pub async fn why(State(state): State<ApiState>, Segment(name): Segment) -> Resul
 
 fn act(state: &ApiState, worker: String, act: Act, message: &str) -> Result<(StatusCode, Json<Accepted>), ApiError> {
     match state.supervisor.act(&worker, act) {
-        Ok(()) => Ok((
-            StatusCode::ACCEPTED,
-            Json(Accepted {
-                worker,
-                message: message.to_owned(),
-            }),
-        )),
+        Ok(()) => Ok((StatusCode::ACCEPTED, Json(Accepted { worker, message: message.to_owned() }))),
         Err(SuperviseError::NotFound(_)) => Err(no_worker(state, &worker)),
         Err(error) => Err(error.into()),
     }

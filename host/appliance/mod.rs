@@ -119,7 +119,8 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
 
     let (ready, is_ready) = watch::channel(false);
     let (shutdown, is_shutdown) = watch::channel(false);
-    let access = Access::open(&settings.data, admin_address, settings.admin_hosts.clone()).map_err(|error| ApplianceError::Access(error.to_string()))?;
+    let access = Access::open(&settings.data, admin_address, settings.admin_hosts.clone())
+        .map_err(|error| ApplianceError::Access(error.to_string()))?;
     let state = ApiState {
         fleet: fleet.clone(),
         supervisor: supervisor.clone(),

@@ -91,12 +91,7 @@ impl Board {
         match Check::restore(&row.state, self.moment()) {
             Ok(check) => {
                 let mut shard = self.shard(&row.worker);
-                shard
-                    .workers
-                    .entry(row.worker.clone())
-                    .or_default()
-                    .checks
-                    .insert(row.subject.clone(), check);
+                shard.workers.entry(row.worker.clone()).or_default().checks.insert(row.subject.clone(), check);
             }
             Err(error) => tracing::warn!(worker = &*row.worker, subject = &*row.subject, "a kept check starts anew: {error}"),
         }
@@ -105,12 +100,7 @@ impl Board {
     /// Puts results of the run before into the views.
     pub fn remember(&self, recent: &[Recent]) {
         for Recent { worker, subject, beats } in recent {
-            if let Some(check) = self
-                .shard(worker)
-                .workers
-                .get_mut(worker)
-                .and_then(|worker| worker.checks.get_mut(subject))
-            {
+            if let Some(check) = self.shard(worker).workers.get_mut(worker).and_then(|worker| worker.checks.get_mut(subject)) {
                 check.remember(beats);
             }
         }
@@ -193,8 +183,7 @@ impl Board {
                 return;
             };
             // Told to the store under the lock: a worker of that name that comes back writes after it.
-            self.store
-                .record_forgotten(worker.checks.into_keys().map(|subject| (name.clone(), subject)).collect());
+            self.store.record_forgotten(worker.checks.into_keys().map(|subject| (name.clone(), subject)).collect());
         }
         self.moved();
     }
@@ -284,10 +273,7 @@ impl Board {
         for shard in &self.shards {
             for (name, worker) in &mut lock(shard).workers {
                 let watch = worker.watch.clone().unwrap_or_else(unwatched);
-                worker
-                    .checks
-                    .iter_mut()
-                    .for_each(|(subject, check)| self.arm(name, subject, check, &watch));
+                worker.checks.iter_mut().for_each(|(subject, check)| self.arm(name, subject, check, &watch));
             }
         }
     }
@@ -307,12 +293,7 @@ impl Board {
         let detail = clip(check.detail().lines().next().unwrap_or_default(), TOLD_BYTES);
         let colon = if detail.is_empty() { "" } else { ": " };
         let (from, to) = (flip.from.as_str(), flip.to.as_str());
-        self.journal.event(
-            "check.changed",
-            level,
-            Some(name),
-            format!("{name} {subject} {from} -> {to}{colon}{detail}"),
-        );
+        self.journal.event("check.changed", level, Some(name), format!("{name} {subject} {from} -> {to}{colon}{detail}"));
     }
 
     /// Writes a check's row now.
@@ -353,10 +334,7 @@ impl Board {
     }
 
     fn moment(&self) -> Moment {
-        Moment {
-            now: self.clock.now(),
-            wall: self.clock.wall(),
-        }
+        Moment { now: self.clock.now(), wall: self.clock.wall() }
     }
 
     fn shard(&self, name: &str) -> MutexGuard<'_, Shard> {
@@ -372,10 +350,5 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 /// How a check is judged whose worker nobody named since the start: never silent, gone after a day.
 fn unwatched() -> Watch {
-    Watch {
-        policy: Default::default(),
-        interval: None,
-        paused: false,
-        maintenance: false,
-    }
+    Watch { policy: Default::default(), interval: None, paused: false, maintenance: false }
 }

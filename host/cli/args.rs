@@ -372,10 +372,7 @@ impl std::str::FromStr for ScaleTo {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, count) = text.split_once('=').ok_or("write NAME=N, e.g. permuter=4")?;
         let replicas = count.parse().map_err(|_| format!("\"{count}\" is not a number of replicas"))?;
-        Ok(Self {
-            name: name.to_owned(),
-            replicas,
-        })
+        Ok(Self { name: name.to_owned(), replicas })
     }
 }
 

@@ -27,10 +27,7 @@ pub struct Report {
 /// `defaults`: `[defaults]` of the settings. `plugins`: where each component must be, when that is asked.
 pub fn run(paths: &[PathBuf], defaults: Option<toml::Table>, plugins: Option<&Path>) -> Report {
     let mut parser = Parser::new(defaults);
-    let mut report = Report {
-        files: paths.len(),
-        ..Report::default()
-    };
+    let mut report = Report { files: paths.len(), ..Report::default() };
     let mut good: Vec<(Arc<str>, FileSpec)> = Vec::new();
     for path in paths {
         let name = path.display().to_string();
@@ -66,9 +63,7 @@ pub fn run(paths: &[PathBuf], defaults: Option<toml::Table>, plugins: Option<&Pa
     let together: Vec<(Arc<str>, &FileSpec)> = good.iter().map(|(name, spec)| (name.clone(), spec)).collect();
     report.problems.extend(check_all(&together));
     let place = |file: &str| paths.iter().position(|path| path.as_os_str() == file);
-    report
-        .problems
-        .sort_by_key(|problem| (place(&problem.file), problem.line, problem.column));
+    report.problems.sort_by_key(|problem| (place(&problem.file), problem.line, problem.column));
     report
 }
 
@@ -82,10 +77,6 @@ pub fn render(report: &Report, paint: &Paint) -> String {
     let mut broken: Vec<&str> = report.problems.iter().map(|problem| problem.file.as_str()).collect();
     broken.sort_unstable();
     broken.dedup();
-    text.push_str(&format!(
-        "\n{} in {} of {files}\n",
-        count(report.problems.len(), "problem"),
-        broken.len()
-    ));
+    text.push_str(&format!("\n{} in {} of {files}\n", count(report.problems.len(), "problem"), broken.len()));
     text
 }

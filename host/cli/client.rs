@@ -48,16 +48,10 @@ impl Place {
         };
         let usage = |message: String| Failure::new(Code::Usage, message).hint("write a URL like http://127.0.0.1:7700");
         if text.starts_with("https://") {
-            return Err(usage(format!(
-                "{text}: this CLI does not speak TLS to a host; use the host's own address or its socket"
-            )));
+            return Err(usage(format!("{text}: this CLI does not speak TLS to a host; use the host's own address or its socket")));
         }
         // The same variable tells `skep up` what to bind: an address is as good as its URL.
-        let base = if text.parse::<Address>().is_ok() {
-            format!("http://{text}")
-        } else {
-            text.to_owned()
-        };
+        let base = if text.parse::<Address>().is_ok() { format!("http://{text}") } else { text.to_owned() };
         match base.parse::<http::Uri>() {
             Ok(uri) if uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none() => {
                 Ok(Self::Http(base.trim_end_matches('/').to_owned()))
@@ -77,23 +71,13 @@ pub struct Client {
 impl Client {
     pub fn new(place: Place, token: Option<String>) -> Result<Self, Failure> {
         // The environment's proxies are for other servers.
-        let builder = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(CONNECT_TIME)
-            .redirect(reqwest::redirect::Policy::none());
+        let builder = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIME).redirect(reqwest::redirect::Policy::none());
         let (builder, base) = match &place {
             Place::Socket(path) => (builder.unix_socket(path.as_path()), "http://localhost".to_owned()),
             Place::Http(base) => (builder, base.clone()),
         };
-        let http = builder
-            .build()
-            .map_err(|error| Failure::new(Code::Failed, format!("no HTTP client: {error}")))?;
-        Ok(Self {
-            http,
-            base,
-            token: token.filter(|token| !token.is_empty()),
-            place,
-        })
+        let http = builder.build().map_err(|error| Failure::new(Code::Failed, format!("no HTTP client: {error}")))?;
+        Ok(Self { http, base, token: token.filter(|token| !token.is_empty()), place })
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -118,9 +102,7 @@ impl Client {
 
     /// A POST whose answer is bytes.
     pub async fn exchange(&self, path: &str, query: &[(&str, &str)], body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        let response = self
-            .send(self.request(Method::POST, path).query(query).body(body).timeout(ANSWER_TIME))
-            .await?;
+        let response = self.send(self.request(Method::POST, path).query(query).body(body).timeout(ANSWER_TIME)).await?;
         response.bytes().await.map(Vec::from).map_err(|error| self.broken(&error))
     }
 
@@ -131,10 +113,7 @@ impl Client {
         query: &[(&str, &str)],
         mut take: impl FnMut(Frame) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let request = self
-            .request(Method::GET, path)
-            .query(query)
-            .header("accept", crate::api::sse::MEDIA_TYPE);
+        let request = self.request(Method::GET, path).query(query).header("accept", crate::api::sse::MEDIA_TYPE);
         let mut chunks = self.send(request).await?.bytes_stream();
         let mut frames = Frames::default();
         while let Some(chunk) = chunks.next().await {
@@ -149,11 +128,8 @@ impl Client {
         let response = self.send(request.timeout(ANSWER_TIME)).await?;
         let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::new(
-                Code::Failed,
-                format!("what answers at {} is not this version of skep: {error}", self.place),
-            )
-            .hint("compare `skep --version` with the host's")
+            Failure::new(Code::Failed, format!("what answers at {} is not this version of skep: {error}", self.place))
+                .hint("compare `skep --version` with the host's")
         })
     }
 
@@ -164,10 +140,8 @@ impl Client {
             return Ok(response);
         }
         let bytes = response.bytes().await.unwrap_or_default();
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| ErrorBody {
-            error: format!("the host answered {status}"),
-            ..ErrorBody::default()
-        });
+        let body = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| ErrorBody { error: format!("the host answered {status}"), ..ErrorBody::default() });
         Err(Failure::from_answer(status.as_u16(), body))
     }
 

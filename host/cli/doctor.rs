@@ -34,30 +34,15 @@ pub struct Finding {
 
 impl Finding {
     fn ok(about: &'static str, found: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Ok,
-            about,
-            found: found.into(),
-            remedy: None,
-        }
+        Self { verdict: Verdict::Ok, about, found: found.into(), remedy: None }
     }
 
     fn warn(about: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Warn,
-            about,
-            found: found.into(),
-            remedy: Some(remedy.into()),
-        }
+        Self { verdict: Verdict::Warn, about, found: found.into(), remedy: Some(remedy.into()) }
     }
 
     fn fail(about: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Fail,
-            about,
-            found: found.into(),
-            remedy: Some(remedy.into()),
-        }
+        Self { verdict: Verdict::Fail, about, found: found.into(), remedy: Some(remedy.into()) }
     }
 }
 
@@ -69,11 +54,7 @@ pub fn look(settings: &Settings, host: Option<&HostView>, now: Timestamp) -> Vec
         judge_port("listen port", settings.listen, bind(settings.listen), host.is_some()),
         data_folder(&settings.data),
     ];
-    all.extend(
-        [ADMIN_TOKEN, READ_TOKEN]
-            .into_iter()
-            .filter_map(|name| secret_file(&settings.data.join(name))),
-    );
+    all.extend([ADMIN_TOKEN, READ_TOKEN].into_iter().filter_map(|name| secret_file(&settings.data.join(name))));
     all.extend(
         existing(&settings.data)
             .and_then(|folder| rustix::fs::statvfs(folder).ok())
@@ -84,12 +65,10 @@ pub fn look(settings: &Settings, host: Option<&HostView>, now: Timestamp) -> Vec
     all.push(judge_sqlite(rusqlite::version()));
     all.push(judge_files(rustix::process::getrlimit(rustix::process::Resource::Nofile).current));
     all.extend(kernel_number("/proc/sys/vm/max_map_count").map(judge_maps));
-    all.extend(kernel_number("/proc/sys/fs/inotify/max_user_watches").map(|watches| {
-        judge_inotify(
-            watches,
-            kernel_number("/proc/sys/fs/inotify/max_user_instances").unwrap_or(u64::MAX),
-        )
-    }));
+    all.extend(
+        kernel_number("/proc/sys/fs/inotify/max_user_watches")
+            .map(|watches| judge_inotify(watches, kernel_number("/proc/sys/fs/inotify/max_user_instances").unwrap_or(u64::MAX))),
+    );
     all.push(judge_clock(now));
     all
 }
@@ -104,19 +83,10 @@ pub fn judge_host(host: Option<&HostView>) -> Finding {
         ),
         Some(host) => {
             let workers: usize = host.workers.values().sum();
-            let found = format!(
-                "version {} answers: generation {}, {}",
-                host.version,
-                host.generation,
-                count(workers, "worker")
-            );
+            let found = format!("version {} answers: generation {}, {}", host.version, host.generation, count(workers, "worker"));
             if host.store_dropped > 0 {
                 let dropped = format!("{found}; its store dropped {} records", host.store_dropped);
-                return Finding::warn(
-                    "host",
-                    dropped,
-                    "the disk is too slow for what is recorded: use a faster one, or longer intervals",
-                );
+                return Finding::warn("host", dropped, "the disk is too slow for what is recorded: use a faster one, or longer intervals");
             }
             Finding::ok("host", found)
         }
@@ -131,11 +101,9 @@ pub fn judge_port(about: &'static str, address: SocketAddr, bound: Result<(), St
     match bound {
         Ok(()) => Finding::ok(about, format!("{address} is free")),
         Err(_) if host_runs => Finding::ok(about, format!("{address} is in use, and a host runs here")),
-        Err(error) => Finding::fail(
-            about,
-            format!("{address}: {error}"),
-            "end what holds it, or choose another with --admin, --listen or skep.toml",
-        ),
+        Err(error) => {
+            Finding::fail(about, format!("{address}: {error}"), "end what holds it, or choose another with --admin, --listen or skep.toml")
+        }
     }
 }
 
@@ -151,28 +119,15 @@ fn data_folder(path: &Path) -> Finding {
     if !meta.is_dir() {
         return Finding::fail(about, format!("{} is not a folder", path.display()), "name another with --data");
     }
-    if rustix::fs::access(
-        path,
-        rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
-    )
-    .is_err()
-    {
-        return Finding::fail(
-            about,
-            format!("{} can't be written by this user", path.display()),
-            "run as its owner, or change its owner",
-        );
+    if rustix::fs::access(path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_err() {
+        return Finding::fail(about, format!("{} can't be written by this user", path.display()), "run as its owner, or change its owner");
     }
     judge_data_mode(&path.display().to_string(), meta.permissions().mode())
 }
 
 pub fn judge_data_mode(path: &str, mode: u32) -> Finding {
     if mode & 0o002 != 0 {
-        return Finding::fail(
-            "data folder",
-            format!("{path} can be written by everyone"),
-            format!("chmod o-w {path}"),
-        );
+        return Finding::fail("data folder", format!("{path} can be written by everyone"), format!("chmod o-w {path}"));
     }
     Finding::ok("data folder", format!("{path} ({:03o})", mode & 0o777))
 }
@@ -184,31 +139,22 @@ fn secret_file(path: &Path) -> Option<Finding> {
 
 /// Only what is wrong: a token that others can read is no secret.
 pub fn judge_secret_mode(path: &str, mode: u32) -> Option<Finding> {
-    (mode & 0o077 != 0).then(|| {
-        Finding::fail(
-            "token",
-            format!("{path} can be read by others ({:03o})", mode & 0o777),
-            format!("chmod 600 {path}"),
-        )
-    })
+    (mode & 0o077 != 0)
+        .then(|| Finding::fail("token", format!("{path} can be read by others ({:03o})", mode & 0o777), format!("chmod 600 {path}")))
 }
 
 /// The folder itself, or the nearest one above it that is there.
 fn existing(path: &Path) -> Option<&Path> {
-    path.ancestors()
-        .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
-        .find(|folder| folder.exists())
+    path.ancestors().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).find(|folder| folder.exists())
 }
 
 pub fn judge_disk(free: u64) -> Finding {
     let found = format!("{} free", bytes(free));
     match free {
         0..0x0400_0000 => Finding::fail("disk", found, "free some: the store can't be written without"),
-        0x0400_0000..0x4000_0000 => Finding::warn(
-            "disk",
-            found,
-            "history may take 1 GiB: free some, or lower limits.history_bytes in skep.toml",
-        ),
+        0x0400_0000..0x4000_0000 => {
+            Finding::warn("disk", found, "history may take 1 GiB: free some, or lower limits.history_bytes in skep.toml")
+        }
         _ => Finding::ok("disk", found),
     }
 }
@@ -251,11 +197,7 @@ fn manifests(settings: &Settings) -> Finding {
                 return Finding::ok("manifests", sum);
             }
             let problems = format!("{sum}, {}", count(report.problems.len(), "problem"));
-            Finding::fail(
-                "manifests",
-                problems,
-                format!("skep check {folder}/*.toml --plugins {} lists them", settings.plugins.display()),
-            )
+            Finding::fail("manifests", problems, format!("skep check {folder}/*.toml --plugins {} lists them", settings.plugins.display()))
         }
     }
 }
@@ -265,11 +207,7 @@ pub fn judge_sqlite(version: &str) -> Finding {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let number = (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     if number < (3, 51, 3) {
-        return Finding::fail(
-            "sqlite",
-            format!("{version} is older than 3.51.3"),
-            "build skep with its bundled SQLite",
-        );
+        return Finding::fail("sqlite", format!("{version} is older than 3.51.3"), "build skep with its bundled SQLite");
     }
     Finding::ok("sqlite", version)
 }
@@ -292,11 +230,7 @@ fn kernel_number(path: &str) -> Option<u64> {
 pub fn judge_maps(count: u64) -> Finding {
     let found = format!("vm.max_map_count = {count}");
     if count < 65_530 {
-        return Finding::warn(
-            "memory maps",
-            found,
-            "sysctl -w vm.max_map_count=65530, or lower limits.residents in skep.toml",
-        );
+        return Finding::warn("memory maps", found, "sysctl -w vm.max_map_count=65530, or lower limits.residents in skep.toml");
     }
     Finding::ok("memory maps", found)
 }
@@ -315,9 +249,7 @@ pub fn judge_inotify(watches: u64, instances: u64) -> Finding {
 
 /// A clock that stands before this program was written is wrong, and certificates and cron with it.
 pub fn judge_clock(now: Timestamp) -> Finding {
-    let written = date(2026, 1, 1)
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .map_or(Timestamp::UNIX_EPOCH, |day| day.timestamp());
+    let written = date(2026, 1, 1).to_zoned(jiff::tz::TimeZone::UTC).map_or(Timestamp::UNIX_EPOCH, |day| day.timestamp());
     let found = format!("{} UTC", now.strftime("%Y-%m-%d %H:%M:%S"));
     if now < written {
         return Finding::fail("clock", found, "set the clock: certificates and schedules need the right time");

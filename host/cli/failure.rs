@@ -33,13 +33,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            status: None,
-            message: message.into(),
-            problems: Vec::new(),
-            hint: None,
-        }
+        Self { code, status: None, message: message.into(), problems: Vec::new(), hint: None }
     }
 
     #[must_use]
@@ -64,21 +58,11 @@ impl Failure {
             }
             (_, hint) => hint,
         };
-        Self {
-            code,
-            status: Some(status),
-            message: body.error,
-            problems: body.problems,
-            hint,
-        }
+        Self { code, status: Some(status), message: body.error, problems: body.problems, hint }
     }
 
     pub fn render(&self, paint: &Paint) -> String {
-        let mut text = self
-            .problems
-            .iter()
-            .map(|problem| problem_lines(problem, paint))
-            .collect::<String>();
+        let mut text = self.problems.iter().map(|problem| problem_lines(problem, paint)).collect::<String>();
         text.push_str(&format!("{} {}\n", paint.ink(Ink::Bad, "error:"), safe(&self.message)));
         if let Some(hint) = &self.hint {
             text.push_str(&format!("{} {}\n", paint.ink(Ink::Notice, "hint:"), safe(hint)));
@@ -96,10 +80,9 @@ impl From<io::Error> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         match error {
-            ConfigError::Invalid(problem) => Self {
-                problems: vec![*problem],
-                ..Self::new(Code::Refused, "the settings file can't be used")
-            },
+            ConfigError::Invalid(problem) => {
+                Self { problems: vec![*problem], ..Self::new(Code::Refused, "the settings file can't be used") }
+            }
             ConfigError::Variable { .. } => Self::new(Code::Usage, error.to_string()),
             ConfigError::Unreadable { .. } => Self::new(Code::Failed, error.to_string()),
         }

@@ -12,15 +12,7 @@ use crate::{facts::Problem, manifest::MAX_FILE_BYTES};
 pub const STDIN: &str = "<stdin>";
 
 fn about(file: &str, message: String, hint: &str) -> Box<Problem> {
-    Box::new(Problem {
-        file: file.to_owned(),
-        line: 0,
-        column: 0,
-        worker: None,
-        field: None,
-        message,
-        hint: Some(hint.to_owned()),
-    })
+    Box::new(Problem { file: file.to_owned(), line: 0, column: 0, worker: None, field: None, message, hint: Some(hint.to_owned()) })
 }
 
 /// A manifest's text, or the one problem that keeps it from being read.
@@ -30,9 +22,7 @@ pub fn read(path: &Path) -> Result<String, Box<Problem>> {
         Ok(meta) if meta.is_dir() => Err(about(&name, "is a directory".to_owned(), "name the files in it, e.g. DIR/*.toml")),
         Ok(meta) if meta.len() > MAX_FILE_BYTES => Err(too_large(&name)),
         // What is not a plain file may still be a pipe of the shell.
-        Ok(_) => File::open(path)
-            .map_err(|error| unreadable(&name, &error))
-            .and_then(|file| read_all(&name, file)),
+        Ok(_) => File::open(path).map_err(|error| unreadable(&name, &error)).and_then(|file| read_all(&name, file)),
         Err(error) => Err(unreadable(&name, &error)),
     }
 }
@@ -40,33 +30,20 @@ pub fn read(path: &Path) -> Result<String, Box<Problem>> {
 /// The same of any stream, e.g. stdin.
 pub fn read_all(name: &str, from: impl Read) -> Result<String, Box<Problem>> {
     let mut bytes = Vec::new();
-    from.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(name, &error))?;
+    from.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(name, &error))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(too_large(name));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
-        let problem = about(
-            name,
-            format!("is not UTF-8 text at byte {at}"),
-            "a manifest is TOML, saved as UTF-8",
-        );
-        Box::new(Problem {
-            line: u32::try_from(line).unwrap_or(u32::MAX),
-            ..*problem
-        })
+        let problem = about(name, format!("is not UTF-8 text at byte {at}"), "a manifest is TOML, saved as UTF-8");
+        Box::new(Problem { line: u32::try_from(line).unwrap_or(u32::MAX), ..*problem })
     })
 }
 
 fn too_large(name: &str) -> Box<Problem> {
-    about(
-        name,
-        format!("is larger than {} MiB", MAX_FILE_BYTES >> 20),
-        "split it into several files",
-    )
+    about(name, format!("is larger than {} MiB", MAX_FILE_BYTES >> 20), "split it into several files")
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Box<Problem> {

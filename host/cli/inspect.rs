@@ -24,24 +24,15 @@ pub struct Need {
 }
 
 pub fn inspect(surface: &Surface) -> Inspection {
-    let need = |key: &str, because: &str| Need {
-        key: key.to_owned(),
-        because: because.to_owned(),
-    };
+    let need = |key: &str, because: &str| Need { key: key.to_owned(), because: because.to_owned() };
     let triggers = [
         (surface.schedule, need("schedule = { every = \"30s\" }", "exports schedule-handler")),
         (
             surface.command,
-            need(
-                "schedule = { every = \"30s\" }",
-                "exports wasi:cli/run: one whole run per tick; without a schedule it is a service",
-            ),
+            need("schedule = { every = \"30s\" }", "exports wasi:cli/run: one whole run per tick; without a schedule it is a service"),
         ),
         (surface.http, need("http = { routes = [\"/\"] }", "exports a wasi:http handler")),
-        (
-            surface.call,
-            need("no key needed", "exports call-handler: `skep call`, and workers granted to call it"),
-        ),
+        (surface.call, need("no key needed", "exports call-handler: `skep call`, and workers granted to call it")),
     ];
     let mut grants: Vec<Need> = Vec::new();
     for import in &surface.imports {
@@ -87,9 +78,7 @@ pub fn render(of: &Inspection, paint: &Paint) -> String {
     };
     let needs = |all: &[Need]| {
         let width = all.iter().map(|need| need.key.chars().count()).max().unwrap_or(0);
-        all.iter()
-            .map(|need| format!("{:width$}  {}", need.key, paint.ink(Ink::Faint, &format!("# {}", need.because))))
-            .collect()
+        all.iter().map(|need| format!("{:width$}  {}", need.key, paint.ink(Ink::Faint, &format!("# {}", need.because)))).collect()
     };
     section("exports", "nothing", of.exports.iter().map(|name| safe(name)).collect());
     section("imports", "nothing", of.imports.iter().map(|name| safe(name)).collect());

@@ -19,14 +19,7 @@ use crate::{
 };
 
 fn settings(host: &Host, config: Option<PathBuf>) -> Result<Settings, Failure> {
-    Ok(Settings::load(
-        Layer {
-            config,
-            data: host.data.clone(),
-            ..Layer::default()
-        },
-        &env,
-    )?)
+    Ok(Settings::load(Layer { config, data: host.data.clone(), ..Layer::default() }, &env)?)
 }
 
 pub fn check_files(host: &Host, args: args::Check, console: &mut Console) -> Result<Code, Failure> {
@@ -58,9 +51,5 @@ pub async fn look(host: &Host, args: args::Doctor, console: &mut Console) -> Res
     };
     let findings = doctor::look(&settings, running.as_ref(), console.paint.now);
     console.show(|paint| doctor::render(&findings, paint))?;
-    Ok(if doctor::worst(&findings) == Verdict::Fail {
-        Code::Failed
-    } else {
-        Code::Done
-    })
+    Ok(if doctor::worst(&findings) == Verdict::Fail { Code::Failed } else { Code::Done })
 }

@@ -52,10 +52,7 @@ pub(crate) struct Console {
 impl Console {
     fn new() -> Self {
         let out = io::stdout().lock();
-        Self {
-            paint: paint_for(out.is_terminal()),
-            out,
-        }
+        Self { paint: paint_for(out.is_terminal()), out }
     }
 
     pub fn print(&mut self, text: &str) -> Result<(), Failure> {
@@ -92,11 +89,7 @@ impl Console {
 
 fn paint_for(terminal: bool) -> Paint {
     let wanted = env("NO_COLOR").is_none_or(|value| value.is_empty()) && env("TERM").is_none_or(|kind| kind != "dumb");
-    Paint {
-        colour: terminal && wanted,
-        now: Clock::system().wall(),
-        zone: TimeZone::system(),
-    }
+    Paint { colour: terminal && wanted, now: Clock::system().wall(), zone: TimeZone::system() }
 }
 
 /// Parses the command line, runs the verb, answers with its exit code.
@@ -159,13 +152,7 @@ fn serve(host: args::Host, up: Up) -> Result<Code, Failure> {
 pub fn layer(host: args::Host, up: Up) -> Result<config::Layer, Failure> {
     fn flag<T: std::str::FromStr<Err = String>>(name: &str, value: Option<String>) -> Result<Option<T>, Failure> {
         let parsed = value.map(|text| text.parse()).transpose();
-        parsed.map_err(|reason| {
-            ConfigError::Variable {
-                name: name.to_owned(),
-                reason,
-            }
-            .into()
-        })
+        parsed.map_err(|reason| ConfigError::Variable { name: name.to_owned(), reason }.into())
     }
     Ok(config::Layer {
         config: up.config,

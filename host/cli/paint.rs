@@ -26,11 +26,7 @@ pub struct Paint {
 impl Paint {
     /// No colours, UTC: what a pipe or a test sees.
     pub fn plain(now: Timestamp) -> Self {
-        Self {
-            colour: false,
-            now,
-            zone: TimeZone::UTC,
-        }
+        Self { colour: false, now, zone: TimeZone::UTC }
     }
 
     pub fn ink(&self, ink: Ink, text: &str) -> String {
@@ -135,11 +131,7 @@ pub fn bytes(count: u64) -> String {
         None => format!("{count} B"),
         Some((unit, name)) => {
             let tenths = count.saturating_mul(10) / unit;
-            if tenths.is_multiple_of(10) {
-                format!("{} {name}", tenths / 10)
-            } else {
-                format!("{}.{} {name}", tenths / 10, tenths % 10)
-            }
+            if tenths.is_multiple_of(10) { format!("{} {name}", tenths / 10) } else { format!("{}.{} {name}", tenths / 10, tenths % 10) }
         }
     }
 }
@@ -177,9 +169,5 @@ pub fn short(text: &str, width: usize) -> String {
 
 /// `1 worker`, `3 workers`.
 pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{number} {noun}s")
-    }
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -21,11 +21,7 @@ fn step_lines(step: &Step, width: usize, paint: &Paint) -> String {
     let name = safe(&step.worker);
     let changes: Vec<String> = step.changes.iter().map(|change| safe(change)).collect();
     let head = paint.ink(ink, &format!("{mark} {word}"));
-    let note = if step.verb == Verb::Amend {
-        paint.ink(Ink::Faint, "  (no restart)")
-    } else {
-        String::new()
-    };
+    let note = if step.verb == Verb::Amend { paint.ink(Ink::Faint, "  (no restart)") } else { String::new() };
     match changes.as_slice() {
         [] => format!("{head} {name}{note}\n"),
         [change] => format!("{head} {name:width$}  {change}{note}\n"),
@@ -62,11 +58,7 @@ fn outcome(plan: &Plan, dry_run: bool) -> String {
     if plan.steps.is_empty() && plan.files.is_empty() {
         return format!("nothing to do: generation {generation} is as declared");
     }
-    let files = if plan.files.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", safe(&plan.files.join(", ")))
-    };
+    let files = if plan.files.is_empty() { String::new() } else { format!(": {}", safe(&plan.files.join(", "))) };
     if dry_run {
         return format!("dry run: nothing was changed ({})", count(plan.steps.len(), "step"));
     }
@@ -78,11 +70,7 @@ fn outcome(plan: &Plan, dry_run: bool) -> String {
 
 /// One line for pause, resume and scale: a field of the manifest that was set.
 pub fn amended(name: &str, done: &str, plan: &Plan) -> String {
-    if plan.applied {
-        format!("{name} {done} (generation {})\n", plan.generation)
-    } else {
-        format!("{name} was {done} already\n")
-    }
+    if plan.applied { format!("{name} {done} (generation {})\n", plan.generation) } else { format!("{name} was {done} already\n") }
 }
 
 /// What `skep diff` ends with: 1 when anything would change.
@@ -92,19 +80,11 @@ pub fn differs(plan: &Plan) -> bool {
 
 /// `file:line:col: worker "x": field: message`, and the hint on its own line.
 pub fn problem_lines(problem: &Problem, paint: &Paint) -> String {
-    let bare = Problem {
-        hint: None,
-        ..problem.clone()
-    };
+    let bare = Problem { hint: None, ..problem.clone() };
     let line = safe(&bare.to_string());
     // The place alone is strong: it is what an editor jumps to.
     let place = {
-        let only_place = Problem {
-            worker: None,
-            field: None,
-            message: String::new(),
-            ..bare
-        };
+        let only_place = Problem { worker: None, field: None, message: String::new(), ..bare };
         safe(only_place.to_string().trim_end())
     };
     let rest = line.strip_prefix(&place).unwrap_or(&line);

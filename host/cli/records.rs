@@ -15,35 +15,16 @@ pub fn worker(view: &WorkerView, problems: &[Problem], paint: &Paint) -> String 
     record.maybe("title", view.title.as_deref());
     record.maybe("group", view.group.as_deref());
     record.maybe("notes", view.notes.as_deref());
-    record.inked(
-        "state",
-        worker_ink(view.state),
-        format!("{} since {}", view.state.as_str(), paint.moment(view.since)),
-    );
+    record.inked("state", worker_ink(view.state), format!("{} since {}", view.state.as_str(), paint.moment(view.since)));
     record.maybe("held back", view.held_back.as_deref());
-    record.put(
-        "replicas",
-        format!("{} of {} running", view.replicas.running, view.replicas.desired),
-    );
+    record.put("replicas", format!("{} of {} running", view.replicas.running, view.replicas.desired));
     record.put("incarnation", view.incarnation.to_string());
     record.put("restarts", view.restarts.to_string());
-    record.inked(
-        "last error",
-        if view.last_error.is_some() { Ink::Bad } else { Ink::Plain },
-        view.last_error.as_deref().unwrap_or("-"),
-    );
+    record.inked("last error", if view.last_error.is_some() { Ink::Bad } else { Ink::Plain }, view.last_error.as_deref().unwrap_or("-"));
     if let Some(plan) = &view.schedule {
         record.put("schedule", schedule(plan));
-        record.put(
-            "next tick",
-            plan.next
-                .map_or("-".to_owned(), |next| format!("{} ({})", paint.clock(next), paint.ahead(next))),
-        );
-        record.put(
-            "last tick",
-            plan.lateness_ms
-                .map_or("none yet".to_owned(), |late| format!("{} late", millis(late))),
-        );
+        record.put("next tick", plan.next.map_or("-".to_owned(), |next| format!("{} ({})", paint.clock(next), paint.ahead(next))));
+        record.put("last tick", plan.lateness_ms.map_or("none yet".to_owned(), |late| format!("{} late", millis(late))));
         record.put("missed ticks", plan.missed.to_string());
     }
     record.put(
@@ -54,10 +35,7 @@ pub fn worker(view: &WorkerView, problems: &[Problem], paint: &Paint) -> String 
         },
     );
     let events = view.events;
-    record.put(
-        "events",
-        format!("{} ok, {} failed, {} trapped", events.ok, events.failed, events.trapped),
-    );
+    record.put("events", format!("{} ok, {} failed, {} trapped", events.ok, events.failed, events.trapped));
     record.put("memory peak", bytes(view.memory_peak_bytes));
     record.put("component", view.component.as_str());
     record.put("digest", view.digest.as_ref().map_or("-".to_owned(), ToString::to_string));
@@ -80,12 +58,7 @@ pub fn why(why: &Why, paint: &Paint) -> String {
     }
     record.put("remedy", why.remedy.as_str());
     record.maybe("trap", why.trap.as_ref().map(|id| format!("skep trap {id}")));
-    format!(
-        "{} is {state} since {}\n{}",
-        safe(&why.worker),
-        paint.moment(why.since),
-        record.render(paint)
-    )
+    format!("{} is {state} since {}\n{}", safe(&why.worker), paint.moment(why.since), record.render(paint))
 }
 
 /// A crash: head, backtrace, input, the lines before it.
@@ -115,19 +88,10 @@ pub fn trap(trap: &TrapRecord, paint: &Paint) -> String {
         }
     };
     let width = trap.backtrace.len().saturating_sub(1).to_string().len();
-    let frames = trap
-        .backtrace
-        .iter()
-        .enumerate()
-        .map(|(at, name)| format!("{at:>width$}  {}", safe(name)))
-        .collect();
+    let frames = trap.backtrace.iter().enumerate().map(|(at, name)| format!("{at:>width$}  {}", safe(name))).collect();
     section("backtrace, innermost first", "none", frames);
     section("input", "empty", pretty(&trap.input).lines().map(safe).collect());
-    section(
-        "last log lines",
-        "none",
-        trap.log.iter().map(|line| log_line(line, paint)).collect(),
-    );
+    section("last log lines", "none", trap.log.iter().map(|line| log_line(line, paint)).collect());
     text
 }
 

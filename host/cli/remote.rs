@@ -80,10 +80,7 @@ fn join(names: &[String]) -> Result<Joined, Failure> {
     if problems.is_empty() {
         return Ok(joined);
     }
-    Err(Failure {
-        problems,
-        ..Failure::new(Code::Refused, "nothing was applied")
-    })
+    Err(Failure { problems, ..Failure::new(Code::Refused, "nothing was applied") })
 }
 
 /// Sends the files' text; problems come back named as the person named the files.
@@ -118,9 +115,7 @@ async fn undo(client: &Client, args: &args::Undo, console: &mut Console) -> Resu
 async fn delete(client: &Client, what: Deleted, console: &mut Console) -> Result<Code, Failure> {
     let Deleted::Worker { names, dry_run } = what;
     for name in &names {
-        let done: Plan = client
-            .delete(&format!("workers/{}", segment(name)), &[("dry_run", flag(dry_run))])
-            .await?;
+        let done: Plan = client.delete(&format!("workers/{}", segment(name)), &[("dry_run", flag(dry_run))]).await?;
         console.show(|paint| plan::render(&done, dry_run, paint))?;
     }
     Ok(Code::Done)
@@ -131,9 +126,7 @@ async fn get(client: &Client, what: What, console: &mut Console) -> Result<Code,
         What::Workers { output } => {
             let all: Vec<WorkerView> = client.get("workers", &[]).await?;
             let problems = problems_for(client, output).await?;
-            console.answer(output, &all, |paint| {
-                show::workers(&all, &problems, output.format == Format::Wide, paint)
-            })
+            console.answer(output, &all, |paint| show::workers(&all, &problems, output.format == Format::Wide, paint))
         }
         What::Worker { name, output } => {
             let one: WorkerView = client.get(&format!("workers/{}", segment(&name)), &[]).await?;
@@ -153,11 +146,7 @@ async fn get(client: &Client, what: What, console: &mut Console) -> Result<Code,
 
 /// What people see beside workers; JSON has the workers alone.
 async fn problems_for(client: &Client, output: Output) -> Result<Vec<Problem>, Failure> {
-    if output.format == Format::Json {
-        Ok(Vec::new())
-    } else {
-        client.get("problems", &[]).await
-    }
+    if output.format == Format::Json { Ok(Vec::new()) } else { client.get("problems", &[]).await }
 }
 
 async fn why(client: &Client, args: &args::One, console: &mut Console) -> Result<Code, Failure> {
@@ -181,9 +170,7 @@ async fn trap(client: &Client, args: &args::Trap, console: &mut Console) -> Resu
 async fn checks(client: &Client, args: &args::Checks, console: &mut Console) -> Result<Code, Failure> {
     let query: Vec<(&str, &str)> = args.worker.as_deref().map(|name| ("worker", name)).into_iter().collect();
     let all: Vec<CheckView> = client.get("checks", &query).await?;
-    console.answer(args.output, &all, |paint| {
-        show::checks(&all, args.output.format == Format::Wide, paint)
-    })
+    console.answer(args.output, &all, |paint| show::checks(&all, args.output.format == Format::Wide, paint))
 }
 
 /// Log lines and events alike: a list, or what comes from now on. JSON is a line each, as a stream has no closing bracket.
@@ -236,35 +223,18 @@ impl<T: Serialize + DeserializeOwned> Feed<'_, T> {
 
 async fn logs(client: &Client, args: &args::Logs, console: &mut Console) -> Result<Code, Failure> {
     let empty = "no lines yet\n";
-    let feed: Feed<'_, LogLine> = Feed {
-        client,
-        follow: args.follow,
-        output: args.output,
-        line: show::log_line,
-        empty,
-    };
+    let feed: Feed<'_, LogLine> = Feed { client, follow: args.follow, output: args.output, line: show::log_line, empty };
     let limit = args.lines.to_string();
-    feed.run(
-        &on(&args.name, "logs"),
-        &[("limit", &limit), ("follow", flag(args.follow))],
-        console,
-    )
-    .await
+    feed.run(&on(&args.name, "logs"), &[("limit", &limit), ("follow", flag(args.follow))], console).await
 }
 
 async fn events(client: &Client, args: &args::Events, console: &mut Console) -> Result<Code, Failure> {
-    let feed: Feed<'_, EventRecord> = Feed {
-        client,
-        follow: args.follow,
-        output: args.output,
-        line: show::event_line,
-        empty: "no events yet\n",
-    };
+    let feed: Feed<'_, EventRecord> =
+        Feed { client, follow: args.follow, output: args.output, line: show::event_line, empty: "no events yet\n" };
     let limit = args.lines.to_string();
     let mut query = vec![("limit", limit.as_str())];
     query.extend(args.worker.as_deref().map(|name| ("worker", name)));
-    feed.run(if args.follow { "events/stream" } else { "events" }, &query, console)
-        .await
+    feed.run(if args.follow { "events/stream" } else { "events" }, &query, console).await
 }
 
 #[derive(Deserialize)]
@@ -302,10 +272,7 @@ fn payload(text: &str) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         from.take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > MAX_BODY_BYTES {
-            return Err(Failure::new(
-                Code::Refused,
-                format!("the payload is larger than {} MiB", MAX_BODY_BYTES >> 20),
-            ));
+            return Err(Failure::new(Code::Refused, format!("the payload is larger than {} MiB", MAX_BODY_BYTES >> 20)));
         }
         Ok(bytes)
     };
@@ -323,17 +290,11 @@ async fn call(client: &Client, args: &args::Call, console: &mut Console) -> Resu
     let (worker, replica) = replica_of(&args.name);
     let mut query = vec![("method", args.method.as_str()), ("timeout", args.timeout.as_str())];
     query.extend(replica.map(|replica| ("replica", replica)));
-    let answer = client
-        .exchange(&on(worker, "call"), &query, payload(&args.payload)?)
-        .await
-        .map_err(|failure| match failure.status {
-            // The worker's own error: the call was allowed, and failed.
-            Some(422) => Failure {
-                code: Code::Failed,
-                ..failure
-            },
-            _ => failure,
-        })?;
+    let answer = client.exchange(&on(worker, "call"), &query, payload(&args.payload)?).await.map_err(|failure| match failure.status {
+        // The worker's own error: the call was allowed, and failed.
+        Some(422) => Failure { code: Code::Failed, ..failure },
+        _ => failure,
+    })?;
     console.bytes(&answer)?;
     if console.paint.colour && !answer.ends_with(b"\n") {
         console.print("\n")?;

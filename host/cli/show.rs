@@ -35,10 +35,7 @@ pub fn workers(all: &[WorkerView], problems: &[Problem], wide: bool, paint: &Pai
     };
     let held: Vec<&WorkerView> = all.iter().filter(|one| one.held_back.is_some()).collect();
     if !held.is_empty() {
-        text.push_str(&format!(
-            "\n{} its last good version:\n",
-            if held.len() == 1 { "* runs" } else { "* each runs" }
-        ));
+        text.push_str(&format!("\n{} its last good version:\n", if held.len() == 1 { "* runs" } else { "* each runs" }));
         for one in held.iter().take(PROBLEMS_BELOW) {
             text.push_str(&format!("  {}: {}\n", one.name, safe(one.held_back.as_deref().unwrap_or_default())));
         }
@@ -81,17 +78,10 @@ fn worker_table(all: &[WorkerView], wide: bool, paint: &Paint) -> String {
         let mut cells = vec![
             Cell::from(&*one.name),
             Cell::new(&format!("{}{mark}", one.state.as_str()), worker_ink(one.state)),
-            Cell::new(
-                &format!("{}/{}", one.replicas.running, one.replicas.desired),
-                if short_of { Ink::Notice } else { Ink::Plain },
-            ),
+            Cell::new(&format!("{}/{}", one.replicas.running, one.replicas.desired), if short_of { Ink::Notice } else { Ink::Plain }),
             Cell::new(&one.restarts.to_string(), if one.restarts > 0 { Ink::Notice } else { Ink::Plain }),
             one.schedule.as_ref().map(schedule).into(),
-            one.schedule
-                .as_ref()
-                .and_then(|schedule| schedule.next)
-                .map(|next| paint.ahead(next))
-                .into(),
+            one.schedule.as_ref().and_then(|schedule| schedule.next).map(|next| paint.ahead(next)).into(),
             paint.ago(one.since).into(),
         ];
         if wide {
@@ -177,11 +167,7 @@ pub fn checks(all: &[CheckView], wide: bool, paint: &Paint) -> String {
                 evidence.and_then(|seen| seen.certificate_expires).map(|at| paint.ahead(at)).into(),
             ]);
         }
-        let against = if one.confirming > 0 {
-            format!("({} against) ", one.confirming)
-        } else {
-            String::new()
-        };
+        let against = if one.confirming > 0 { format!("({} against) ", one.confirming) } else { String::new() };
         cells.push(Cell::from(short(&format!("{against}{}", one.detail), text_width(wide))));
         table.row(cells);
     }
@@ -221,32 +207,15 @@ pub fn trap_id(id: &str) -> String {
 
 pub fn log_line(line: &LogLine, paint: &Paint) -> String {
     let (word, ink) = level_word(line.level);
-    let replica = if line.replica > 1 {
-        paint.ink(Ink::Faint, &format!("/{} ", line.replica))
-    } else {
-        String::new()
-    };
-    let source = if line.source == "host" {
-        paint.ink(Ink::Faint, "host: ")
-    } else {
-        String::new()
-    };
+    let replica = if line.replica > 1 { paint.ink(Ink::Faint, &format!("/{} ", line.replica)) } else { String::new() };
+    let source = if line.source == "host" { paint.ink(Ink::Faint, "host: ") } else { String::new() };
     let time = paint.ink(Ink::Faint, &paint.clock(line.at));
-    format!(
-        "{time}  {}  {replica}{source}{}\n",
-        paint.ink(ink, &format!("{word:<5}")),
-        safe(&line.text)
-    )
+    format!("{time}  {}  {replica}{source}{}\n", paint.ink(ink, &format!("{word:<5}")), safe(&line.text))
 }
 
 pub fn event_line(event: &EventRecord, paint: &Paint) -> String {
     let (word, ink) = level_word(event.level);
     let time = paint.ink(Ink::Faint, &paint.clock(event.at));
     let worker = event.worker.as_deref().map(|name| format!("{}: ", safe(name))).unwrap_or_default();
-    format!(
-        "{time}  {}  {:<20}  {worker}{}\n",
-        paint.ink(ink, &format!("{word:<5}")),
-        safe(&event.kind),
-        safe(&event.message)
-    )
+    format!("{time}  {}  {:<20}  {worker}{}\n", paint.ink(ink, &format!("{word:<5}")), safe(&event.kind), safe(&event.message))
 }

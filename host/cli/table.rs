@@ -70,12 +70,7 @@ impl Table {
             let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.text.chars().count());
             cells.max().unwrap_or(0).max(heading.len())
         };
-        let widths: Vec<usize> = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(at, (heading, _))| width(at, heading))
-            .collect();
+        let widths: Vec<usize> = self.columns.iter().enumerate().map(|(at, (heading, _))| width(at, heading)).collect();
         let headings: Vec<Cell> = self.columns.iter().map(|(heading, _)| Cell::new(heading, Ink::Faint)).collect();
         let mut text = String::new();
         for row in std::iter::once(&headings).chain(&self.rows) {

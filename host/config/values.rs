@@ -39,9 +39,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map(Self)
-            .map_err(|_| format!("\"{text}\" is not a duration; write e.g. 10s or 1m"))
+        humantime::parse_duration(text).map(Self).map_err(|_| format!("\"{text}\" is not a duration; write e.g. 10s or 1m"))
     }
 }
 
@@ -75,10 +73,7 @@ impl FromStr for AllowedHost {
         if text.contains(['@', '*']) || authority.host().is_empty() || (authority.host().len() != text.len() && port.is_none()) {
             return Err(refuse());
         }
-        Ok(Self {
-            name: authority.host().trim_end_matches('.').to_ascii_lowercase(),
-            port,
-        })
+        Ok(Self { name: authority.host().trim_end_matches('.').to_ascii_lowercase(), port })
     }
 }
 

@@ -141,7 +141,9 @@ impl<C: Part> Reconciler<C> {
     }
 
     async fn save(&mut self, saved: Saved, cause: Cause) -> Result<(), FleetError> {
-        let kept = |why: String| FleetError::Internal(format!("applied, but generation {} can't be kept for undo and restart: {why}", saved.number));
+        let kept = |why: String| {
+            FleetError::Internal(format!("applied, but generation {} can't be kept for undo and restart: {why}", saved.number))
+        };
         let mut files: Vec<_> = saved.texts.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
         files.push((memory::FILE.into(), saved.memory.text().map_err(&kept)?.into()));
         let generation = Generation { number: saved.number, at: self.clock.wall(), cause: cause.as_str().to_owned(), files };
@@ -216,15 +218,11 @@ impl<C: Part> Reconciler<C> {
 
 /// `2 created, 1 updated, 9997 unchanged`.
 fn counts(changes: &[Change], applied: &Desired) -> String {
-    let words = [
-        (Verb::Remove, "removed"),
-        (Verb::Create, "created"),
-        (Verb::Update, "updated"),
-        (Verb::Roll, "rolled"),
-        (Verb::Amend, "amended"),
-    ];
+    let words =
+        [(Verb::Remove, "removed"), (Verb::Create, "created"), (Verb::Update, "updated"), (Verb::Roll, "rolled"), (Verb::Amend, "amended")];
     let count = |verb| changes.iter().filter(|change| change.verb() == Some(verb)).count();
-    let touched: Vec<String> = words.into_iter().map(|(verb, word)| (count(verb), word)).filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let touched: Vec<String> =
+        words.into_iter().map(|(verb, word)| (count(verb), word)).filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
     let unchanged = format!("{} unchanged", unchanged(changes, applied));
     touched.into_iter().chain([unchanged]).collect::<Vec<_>>().join(", ")
 }

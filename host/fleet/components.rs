@@ -123,7 +123,8 @@ impl<C: Part> Table<C> {
     /// Looks at these components' files and loads what changed; `afresh` reads them even when they seem unchanged.
     /// What a file can't give any more is taken from the bytes that `memory` names.
     pub async fn look(&mut self, names: BTreeSet<Arc<str>>, afresh: bool, dir: &Path, loader: &dyn Loader<C>, memory: &Memory) {
-        let known: Vec<_> = names.into_iter().map(|name| (self.entries.get(&name).filter(|_| !afresh).map(|entry| entry.stamp), name)).collect();
+        let known: Vec<_> =
+            names.into_iter().map(|name| (self.entries.get(&name).filter(|_| !afresh).map(|entry| entry.stamp), name)).collect();
         let loads = stream::iter(known).map(|(known, name)| async move {
             let stamp = plugins::stamp(dir, &name).await;
             if known == Some(stamp) {
@@ -263,10 +264,18 @@ impl<C: Part> Table<C> {
     }
 
     /// The way back from bytes that turned out bad, when every one of `workers` can take it.
-    pub fn way_back<'a>(&self, name: &str, digest: &Digest, now: Instant, mut workers: impl Iterator<Item = &'a Arc<WorkerSpec>>) -> Option<Digest> {
+    pub fn way_back<'a>(
+        &self,
+        name: &str,
+        digest: &Digest,
+        now: Instant,
+        mut workers: impl Iterator<Item = &'a Arc<WorkerSpec>>,
+    ) -> Option<Digest> {
         let to = self.entries.get(name)?.rollover.as_ref()?.way_back(digest, now)?;
         let component = self.loaded.get(to)?;
-        workers.all(|worker| *worker.run.component != *name || worker.run.digest.is_some() || component.can_serve(&worker.run).is_ok()).then(|| to.clone())
+        workers
+            .all(|worker| *worker.run.component != *name || worker.run.digest.is_some() || component.can_serve(&worker.run).is_ok())
+            .then(|| to.clone())
     }
 
     /// Goes back. False when there is no way.

@@ -34,7 +34,11 @@ pub struct Desired {
 impl Desired {
     /// Merges checked files, in file and list order. `unit` says what a worker runs on; a worker it has no answer for is left out.
     /// Of two workers with one name the first stands: the check over all files refused the other.
-    pub fn new(generation: u64, files: BTreeMap<Arc<str>, Arc<FileSpec>>, mut unit: impl FnMut(&str, &Arc<WorkerSpec>) -> Option<Unit>) -> Self {
+    pub fn new(
+        generation: u64,
+        files: BTreeMap<Arc<str>, Arc<FileSpec>>,
+        mut unit: impl FnMut(&str, &Arc<WorkerSpec>) -> Option<Unit>,
+    ) -> Self {
         let workers = files.values().map(|spec| spec.workers.len()).sum();
         let mut units = Vec::with_capacity(workers);
         let mut index = HashMap::with_capacity(workers);

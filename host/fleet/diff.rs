@@ -16,13 +16,25 @@ pub enum Change {
     Remove(Unit),
     Create(Unit),
     /// Something that needs a fresh incarnation differs.
-    Update { from: Unit, to: Unit },
+    Update {
+        from: Unit,
+        to: Unit,
+    },
     /// Only the component's bytes differ (and maybe live fields).
-    Roll { from: Unit, to: Unit },
+    Roll {
+        from: Unit,
+        to: Unit,
+    },
     /// Only live fields differ: no restart.
-    Amend { from: Unit, to: Unit },
+    Amend {
+        from: Unit,
+        to: Unit,
+    },
     /// Only the note on why it is held back differs: nothing that a plan would list.
-    Note { from: Unit, to: Unit },
+    Note {
+        from: Unit,
+        to: Unit,
+    },
 }
 
 impl Change {

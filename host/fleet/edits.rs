@@ -44,7 +44,8 @@ struct Place {
 impl Placement {
     /// The problem as the text's author sees it: on the text's own lines where they are to blame.
     pub fn translate(&self, mut problem: Problem, label: &str) -> Problem {
-        let hit = |place: &&Place| *place.file == *problem.file && problem.line.checked_sub(place.line).is_some_and(|below| below < place.lines);
+        let hit =
+            |place: &&Place| *place.file == *problem.file && problem.line.checked_sub(place.line).is_some_and(|below| below < place.lines);
         if let Some(place) = self.places.iter().find(hit) {
             problem.line = problem.line - place.line + place.own_line;
             problem.file = label.to_owned();
@@ -97,7 +98,8 @@ pub fn place(files: &BTreeMap<Arc<str>, File>, text: &str, home: &Arc<str>, prun
             placement.places.push(Place { file: name.clone(), line: 1, lines: u32::MAX, own_line: 1 });
             text.to_owned()
         } else {
-            let mut splice = Splice { file: name, out: String::with_capacity(current.len() + text.len()), line: 1, places: &mut placement.places };
+            let mut splice =
+                Splice { file: name, out: String::with_capacity(current.len() + text.len()), line: 1, places: &mut placement.places };
             splice.run(current, &work, &declared);
             splice.out
         };

@@ -47,9 +47,15 @@ pub enum Look {
     Absent,
     /// The stamp is the one the caller knows.
     Same,
-    Text { text: Arc<str>, stamp: Stamp },
+    Text {
+        text: Arc<str>,
+        stamp: Stamp,
+    },
     /// It is there, but can't be read as a manifest.
-    Unusable { problem: Problem, stamp: Option<Stamp> },
+    Unusable {
+        problem: Problem,
+        stamp: Option<Stamp>,
+    },
 }
 
 /// One file to write, or to take away.

@@ -43,10 +43,21 @@ use crate::{
 #[derive(Debug)]
 pub enum Ask {
     Apply(ApplyRequest),
-    Delete { worker: String, dry_run: bool },
-    Undo { dry_run: bool },
-    SetPaused { worker: String, paused: bool },
-    Scale { worker: String, replicas: u32 },
+    Delete {
+        worker: String,
+        dry_run: bool,
+    },
+    Undo {
+        dry_run: bool,
+    },
+    SetPaused {
+        worker: String,
+        paused: bool,
+    },
+    Scale {
+        worker: String,
+        replicas: u32,
+    },
     /// Ends the reconciler; workers stay as they are.
     Stop,
 }
@@ -102,7 +113,9 @@ impl<C: Part> Reconciler<C> {
     pub async fn start(parts: Parts<C>) -> Result<Self, FleetError> {
         let Parts { book, manifests, plugins, lower, journal, clock, status, asks } = parts;
         let watch = Watch::open(&manifests, &plugins).map_err(|error| {
-            FleetError::Internal(format!("can't watch the folders: {error} (fs.inotify.max_user_instances and max_user_watches may be used up)"))
+            FleetError::Internal(format!(
+                "can't watch the folders: {error} (fs.inotify.max_user_instances and max_user_watches may be used up)"
+            ))
         })?;
         let (tell, touched) = mpsc::channel(1);
         tokio::spawn(watch.run(tell));
@@ -236,7 +249,9 @@ impl<C: Part> Reconciler<C> {
             Fact::Quarantined { worker, digest } => (worker, digest, "was quarantined on it".to_owned()),
             Fact::Failed { worker, digest, reason } => (worker, digest, format!("failed on it: {reason}")),
         };
-        let Some(unit) = self.applied.unit(&worker).filter(|unit| unit.digest == digest && unit.spec.run.digest.is_none()) else { return Ok(()) };
+        let Some(unit) = self.applied.unit(&worker).filter(|unit| unit.digest == digest && unit.spec.run.digest.is_none()) else {
+            return Ok(());
+        };
         let component = unit.spec.run.component.clone();
         let now = self.clock.now();
         let workers = self.applied.units().iter().map(|unit| &unit.spec);

@@ -61,7 +61,13 @@ struct Chosen {
 }
 
 /// Works out the proposal. `folder`: problems of the folder itself; `applied`: what runs now.
-pub fn resolve<C: Part>(mut files: BTreeMap<Arc<str>, File>, folder: Vec<Problem>, table: &Table<C>, applied: &Desired, mode: Mode) -> Proposal {
+pub fn resolve<C: Part>(
+    mut files: BTreeMap<Arc<str>, File>,
+    folder: Vec<Problem>,
+    table: &Table<C>,
+    applied: &Desired,
+    mode: Mode,
+) -> Proposal {
     let own = files.iter().filter(|(_, file)| file.parsed.is_none() && !file.problems.is_empty());
     let mut refused: BTreeMap<Arc<str>, Vec<Problem>> = own.map(|(name, file)| (name.clone(), file.problems.to_vec())).collect();
     let (chosen, rolls, shown) = loop {
@@ -175,7 +181,9 @@ impl<C: Part> Judge<'_, C> {
     }
 
     fn desired(&self, specs: BTreeMap<Arc<str>, Arc<FileSpec>>, refused: &BTreeMap<Arc<str>, Vec<Problem>>) -> Desired {
-        let of_file = |problems: &Vec<Problem>| problems.first().map(|problem| Arc::from(format!("the file has problems and is not applied: {problem}")));
+        let of_file = |problems: &Vec<Problem>| {
+            problems.first().map(|problem| Arc::from(format!("the file has problems and is not applied: {problem}")))
+        };
         let held: HashMap<&str, Arc<str>> = refused.iter().filter_map(|(file, problems)| Some((&**file, of_file(problems)?))).collect();
         Desired::new(self.applied.generation(), specs, |file, worker| {
             let choice = self.table.choose(&worker.run, self.rolls);

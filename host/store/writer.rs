@@ -32,10 +32,7 @@ impl Failures {
 
 pub(super) fn spawn<S: Sink>(name: &str, sink: S, queue: Arc<Queue<S::Work>>) -> Result<JoinHandle<()>, StoreError> {
     let thread = thread::Builder::new().name(name.to_owned());
-    thread.spawn(move || run(sink, &queue)).map_err(|source| StoreError::Io {
-        what: format!("starting the thread {name}"),
-        source,
-    })
+    thread.spawn(move || run(sink, &queue)).map_err(|source| StoreError::Io { what: format!("starting the thread {name}"), source })
 }
 
 fn run<S: Sink>(mut sink: S, queue: &Queue<S::Work>) {

@@ -2,10 +2,7 @@
 //!
 //! An idle per-event replica has no driver: whoever posts an event starts one, and it ends when there is nothing left to do.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-    atomic::Ordering,
-};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering};
 
 use tokio::{sync::Notify, time::Instant};
 
@@ -151,15 +148,16 @@ impl Driver {
     async fn instance(&mut self) -> Result<Instance, Box<Ended>> {
         let deployed = self.unit.deployed();
         let runtime = self.services.engines.get(deployed.deployment.component.kind);
-        let place = match deployed.run().instance {
-            // A resident keeps its place: waiting for one could take for ever, so a full pool is an error that is shown.
-            InstanceMode::Resident => runtime.residents.clone().try_acquire_owned().map_err(|_| {
-                Ended::Unavailable("no room for another resident instance; raise limits.residents in skep.toml".to_owned())
-            })?,
-            InstanceMode::PerEvent => {
-                runtime.events.clone().acquire_owned().await.map_err(|_| Ended::Unavailable("the host is stopping".to_owned()))?
-            }
-        };
+        let place =
+            match deployed.run().instance {
+                // A resident keeps its place: waiting for one could take for ever, so a full pool is an error that is shown.
+                InstanceMode::Resident => runtime.residents.clone().try_acquire_owned().map_err(|_| {
+                    Ended::Unavailable("no room for another resident instance; raise limits.residents in skep.toml".to_owned())
+                })?,
+                InstanceMode::PerEvent => {
+                    runtime.events.clone().acquire_owned().await.map_err(|_| Ended::Unavailable("the host is stopping".to_owned()))?
+                }
+            };
         let purpose = self.unit.purpose(&deployed, &self.services, self.replica.number);
         let log = Log::new(self.replica.log(&self.unit, &self.services));
         let context = self.unit.context(&deployed, &self.services, log);
@@ -304,7 +302,8 @@ impl Driver {
         let queue = self.replica.cell().drop_queue();
         for message in queue {
             if let Some(reply) = message.reply {
-                let _ = reply.send(Err(SuperviseError::Refused(format!("worker \"{}\" went down before the event's turn", self.unit.name))));
+                let _ =
+                    reply.send(Err(SuperviseError::Refused(format!("worker \"{}\" went down before the event's turn", self.unit.name))));
             }
         }
     }

@@ -36,10 +36,13 @@ pub(super) fn worker(unit: &Unit) -> WorkerView {
     let facts = &unit.facts;
     let state = state(unit, &deployed);
     let replicas = unit.replicas();
-    let cells: Vec<_> = replicas.iter().map(|replica| {
-        let cell = replica.cell();
-        (cell.state(), cell.since, cell.incarnation)
-    }).collect();
+    let cells: Vec<_> = replicas
+        .iter()
+        .map(|replica| {
+            let cell = replica.cell();
+            (cell.state(), cell.since, cell.incarnation)
+        })
+        .collect();
     let running = cells.iter().filter(|(state, ..)| matches!(state, WorkerState::Running | WorkerState::Draining)).count();
     let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let ticking = matches!(state, WorkerState::Running | WorkerState::Starting | WorkerState::Quarantined);
@@ -103,12 +106,16 @@ pub(super) fn why(unit: &Unit, clock: Clock) -> Why {
         },
         WorkerState::Starting => ("its first incarnation is being made".to_owned(), "wait a moment".to_owned()),
         WorkerState::Paused => ("its manifest says paused = true".to_owned(), format!("skep resume {name}")),
-        WorkerState::Draining => ("it finishes the event in flight and takes no more".to_owned(), format!("to run it again: skep restart {name}")),
+        WorkerState::Draining => {
+            ("it finishes the event in flight and takes no more".to_owned(), format!("to run it again: skep restart {name}"))
+        }
         WorkerState::Quarantined => (
             format!("it crashed too often: {error}"),
             format!("look at the trap record (skep traps {name}), mend component or config, then: skep restart {name}"),
         ),
-        WorkerState::Failed => (format!("it can't start: {error}"), "mend config or component in its manifest; it is tried again by itself".to_owned()),
+        WorkerState::Failed => {
+            (format!("it can't start: {error}"), "mend config or component in its manifest; it is tried again by itself".to_owned())
+        }
         WorkerState::Stopped if stopped && last.error.is_none() => ("it was drained".to_owned(), format!("skep restart {name}")),
         WorkerState::Stopped => {
             (format!("its restart policy says not to run it again; last error: {error}"), format!("skep restart {name}"))

@@ -51,7 +51,9 @@ impl Scheduler {
     /// Starts the task; it ends when every handle is gone.
     pub fn start(supervisor: Supervisor, clock: Clock) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
-        tokio::spawn(Task { supervisor, clock, origin: clock.now(), entries: HashMap::new(), heap: BinaryHeap::new(), serial: 0 }.run(inbox));
+        tokio::spawn(
+            Task { supervisor, clock, origin: clock.now(), entries: HashMap::new(), heap: BinaryHeap::new(), serial: 0 }.run(inbox),
+        );
         Self { commands }
     }
 

@@ -215,7 +215,10 @@ impl Inner {
 }
 
 /// Maps machine code from a file of ours.
-#[allow(unsafe_code, reason = "the one unsafe spot: maps code this host wrote itself into its own 0700 folder, renamed whole and never rewritten")]
+#[allow(
+    unsafe_code,
+    reason = "the one unsafe spot: maps code this host wrote itself into its own 0700 folder, renamed whole and never rewritten"
+)]
 fn deserialize(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Code> {
     // SAFETY: only `write_aside` creates files in compiled/, from this engine's own output; wasmtime checks version and settings.
     unsafe { Code::deserialize_file(engine, path) }

@@ -147,7 +147,8 @@ impl Component {
         if run.http.is_some() && !self.surface.http {
             return missing("http", "wasi:http/incoming-handler");
         }
-        let only_called = run.schedule.is_none() && run.jobs.is_none() && run.http.is_none() && run.topics.is_empty() && run.command.is_none();
+        let only_called =
+            run.schedule.is_none() && run.jobs.is_none() && run.http.is_none() && run.topics.is_empty() && run.command.is_none();
         if only_called && !self.surface.call {
             return Err(format!("the worker has no trigger, and its component exports no skep:worker/call-handler; it serves: {triggers}"));
         }
@@ -160,9 +161,9 @@ pub(super) fn describe(bytes: &[u8]) -> Option<String> {
     match bytes {
         [] => Some("is empty".to_owned()),
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => None,
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-            Some("is a core wasm module, not a component; build it for wasm32-wasip2, or wrap it with `wasm-tools component new`".to_owned())
-        }
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Some(
+            "is a core wasm module, not a component; build it for wasm32-wasip2, or wrap it with `wasm-tools component new`".to_owned(),
+        ),
         [0, b'a', b's', b'm', ..] => Some("is wasm of a version this host doesn't know".to_owned()),
         _ if bytes.len() < 8 => Some(format!("is truncated: {} bytes are no wasm", bytes.len())),
         _ if bytes.iter().take(512).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {

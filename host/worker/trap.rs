@@ -7,7 +7,13 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
 
-use super::{cache::hex, event::Crash, instance::Purpose, limits::{MAX_CALL_BYTES, MAX_HANDLES}, state::State};
+use super::{
+    cache::hex,
+    event::Crash,
+    instance::Purpose,
+    limits::{MAX_CALL_BYTES, MAX_HANDLES},
+    state::State,
+};
 use crate::facts::{Digest, TrapCause, TrapRecord};
 
 /// A recursion this deep in one function is a runaway.

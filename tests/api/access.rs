@@ -40,31 +40,17 @@ fn tokens_decide_who_may_do_what() {
     ] {
         let mut pairs = vec![host];
         pairs.extend(authorization.map(|value| ("authorization", value)));
-        assert_eq!(
-            decide("127.0.0.1:7700", &[], method.clone(), path, &pairs),
-            expected,
-            "{method} {path} {authorization:?}"
-        );
+        assert_eq!(decide("127.0.0.1:7700", &[], method.clone(), path, &pairs), expected, "{method} {path} {authorization:?}");
     }
     // Two tokens mean nothing.
     let twice = [host, ("authorization", admin.as_str()), ("authorization", read.as_str())];
-    assert_eq!(
-        decide("127.0.0.1:7700", &[], Method::GET, "/metrics", &twice),
-        Err(Refusal::NoToken)
-    );
+    assert_eq!(decide("127.0.0.1:7700", &[], Method::GET, "/metrics", &twice), Err(Refusal::NoToken));
 }
 
 #[test]
 fn the_host_header_must_mean_this_host() {
     let ok = |bound: &str, hosts: &[&str], host: &str| decide(bound, hosts, Method::GET, "/healthz", &[("host", host)]).is_ok();
-    for host in [
-        "127.0.0.1:7700",
-        "localhost:7700",
-        "LOCALHOST:7700",
-        "localhost.:7700",
-        "[::1]:7700",
-        "127.9.9.9:7700",
-    ] {
+    for host in ["127.0.0.1:7700", "localhost:7700", "LOCALHOST:7700", "localhost.:7700", "[::1]:7700", "127.9.9.9:7700"] {
         assert!(ok("127.0.0.1:7700", &[], host), "{host}");
     }
     for host in [
@@ -95,24 +81,12 @@ fn the_host_header_must_mean_this_host() {
     assert!(!ok("127.0.0.1:7700", &["skep.example.com:8443"], "skep.example.com"));
     assert!(!ok("127.0.0.1:7700", &["skep.example.com"], "a.skep.example.com"));
     // None, or two: a proxy and this host could read them differently.
-    assert_eq!(
-        decide("127.0.0.1:7700", &[], Method::GET, "/healthz", &[]),
-        Err(Refusal::ForeignHost)
-    );
+    assert_eq!(decide("127.0.0.1:7700", &[], Method::GET, "/healthz", &[]), Err(Refusal::ForeignHost));
     let two = [("host", "127.0.0.1:7700"), ("host", "127.0.0.1:7700")];
-    assert_eq!(
-        decide("127.0.0.1:7700", &[], Method::GET, "/healthz", &two),
-        Err(Refusal::ForeignHost)
-    );
+    assert_eq!(decide("127.0.0.1:7700", &[], Method::GET, "/healthz", &two), Err(Refusal::ForeignHost));
     // The request line may name a host, too.
     let line = |authority| {
-        access("127.0.0.1:7700", &[]).decide(
-            Via::Tcp,
-            &Method::GET,
-            "/healthz",
-            Some(authority),
-            &headers(&[("host", "localhost:7700")]),
-        )
+        access("127.0.0.1:7700", &[]).decide(Via::Tcp, &Method::GET, "/healthz", Some(authority), &headers(&[("host", "localhost:7700")]))
     };
     assert_eq!(line("evil.example"), Err(Refusal::ForeignHost));
     assert_eq!(line("127.0.0.1:7700"), Ok(()));
@@ -121,24 +95,11 @@ fn the_host_header_must_mean_this_host() {
 #[test]
 fn pages_of_other_sites_are_refused() {
     let with = |host: &str, origin: &str| {
-        decide(
-            "127.0.0.1:7700",
-            &["skep.example.com"],
-            Method::GET,
-            "/healthz",
-            &[("host", host), ("origin", origin)],
-        )
+        decide("127.0.0.1:7700", &["skep.example.com"], Method::GET, "/healthz", &[("host", host), ("origin", origin)])
     };
     assert_eq!(with("127.0.0.1:7700", "http://127.0.0.1:7700"), Ok(()));
     assert_eq!(with("skep.example.com", "https://skep.example.com"), Ok(()));
-    for origin in [
-        "http://evil.example",
-        "http://127.0.0.1:7701",
-        "http://localhost:7700",
-        "null",
-        "file://",
-        "127.0.0.1:7700",
-    ] {
+    for origin in ["http://evil.example", "http://127.0.0.1:7701", "http://localhost:7700", "null", "file://", "127.0.0.1:7700"] {
         assert_eq!(with("127.0.0.1:7700", origin), Err(Refusal::ForeignOrigin), "{origin}");
     }
 }
@@ -159,10 +120,7 @@ fn tokens_are_made_once_and_kept_from_others() {
     for (name, token) in [("admin.token", &admin), ("read.token", &reading)] {
         assert_eq!(token.trim().len(), 64, "32 bytes as hex");
         assert!(token.trim().bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_eq!(
-            std::fs::metadata(data.path().join(name)).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(data.path().join(name)).unwrap().permissions().mode() & 0o777, 0o600);
     }
     assert_ne!(admin, reading);
     Access::open(data.path(), bound, Vec::new()).unwrap();

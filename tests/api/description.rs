@@ -21,28 +21,16 @@ fn every_endpoint_is_described() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             described.push(format!("{} {path}", method.to_uppercase()));
-            assert!(
-                !operation["summary"].as_str().unwrap_or_default().is_empty(),
-                "{path} has no summary"
-            );
+            assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{path} has no summary");
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{path}: {}", operation["tags"]);
-            assert!(
-                ids.insert(operation["operationId"].to_string()),
-                "{path}: {} twice",
-                operation["operationId"]
-            );
+            assert!(ids.insert(operation["operationId"].to_string()), "{path}: {} twice", operation["operationId"]);
             if method != "get" {
                 assert_eq!(operation["security"], serde_json::json!([{ "admin": [] }]), "{method} {path}");
             }
             let open = path == "/healthz" || path == "/readyz";
             let responses = operation["responses"].as_object().unwrap();
             assert_eq!(responses.contains_key("401"), !open, "{path} tells when a token is needed");
-            assert_eq!(
-                operation["security"] == serde_json::json!([{}]),
-                open,
-                "{path}: {}",
-                operation["security"]
-            );
+            assert_eq!(operation["security"] == serde_json::json!([{}]), open, "{path}: {}", operation["security"]);
         }
     }
     described.sort();
@@ -106,15 +94,7 @@ fn every_endpoint_is_described() {
 
 #[test]
 fn errors_of_the_rooms_get_their_status() {
-    let problem = Problem {
-        file: "a.toml".into(),
-        line: 1,
-        column: 0,
-        worker: None,
-        field: None,
-        message: "x".into(),
-        hint: None,
-    };
+    let problem = Problem { file: "a.toml".into(), line: 1, column: 0, worker: None, field: None, message: "x".into(), hint: None };
     let error = ApiError::from(FleetError::Invalid(vec![problem.clone()]));
     assert_eq!((error.status.as_u16(), &error.body.problems[..]), (422, &[problem][..]));
     assert_eq!(ApiError::from(FleetError::NotFound("no worker".into())).status, 404);
@@ -129,10 +109,7 @@ fn a_name_that_is_not_there_suggests_one() {
     let say = |name: &str| suggest(name, names.iter().copied());
     assert_eq!(say("page").as_deref(), Some("did you mean \"pages\"?"));
     assert_eq!(say("conuter").as_deref(), Some("did you mean \"counter\"?"));
-    assert_eq!(
-        say("pinger").as_deref(),
-        Some("\"pinger\" has one worker an item: pinger/nas, pinger/router")
-    );
+    assert_eq!(say("pinger").as_deref(), Some("\"pinger\" has one worker an item: pinger/nas, pinger/router"));
     assert_eq!(say("unlike-any"), None);
     assert_eq!(say(""), None);
 }

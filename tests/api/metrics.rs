@@ -9,15 +9,9 @@ use super::{check, worker};
 
 #[test]
 fn metrics_are_prometheus_text() {
-    let workers = [
-        worker("pages", WorkerState::Running),
-        worker("pinger/nas", WorkerState::Quarantined),
-    ];
+    let workers = [worker("pages", WorkerState::Running), worker("pinger/nas", WorkerState::Quarantined)];
     let subject = "https://example.com/?q=\"a\\b\"\nx";
-    let checks = [
-        check("pages", subject, CheckStatus::Down),
-        check("pinger/nas", "nas", CheckStatus::Unknown),
-    ];
+    let checks = [check("pages", subject, CheckStatus::Down), check("pinger/nas", "nas", CheckStatus::Unknown)];
     let text = metrics::render(&metrics::Snapshot {
         version: "0.1.0",
         started: "2026-11-21T06:00:00Z".parse().unwrap(),

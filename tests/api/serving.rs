@@ -42,10 +42,9 @@ impl Served {
 }
 
 fn app() -> Router {
-    Router::new().route("/api/v1/thing", get(|| async { "thing" })).route(
-        "/api/v1/take",
-        post(|body: axum::body::Bytes| async move { body.len().to_string() }),
-    )
+    Router::new()
+        .route("/api/v1/thing", get(|| async { "thing" }))
+        .route("/api/v1/take", post(|body: axum::body::Bytes| async move { body.len().to_string() }))
 }
 
 fn http() -> reqwest::Client {
@@ -64,21 +63,9 @@ async fn refusals_are_json_with_a_way_out() {
     assert_eq!(body.error, "a token is needed");
     assert!(body.hint.unwrap().contains("admin.token"));
 
-    let answer = http()
-        .get(host.url("/api/v1/thing"))
-        .header("host", "evil.example")
-        .bearer_auth(ADMIN)
-        .send()
-        .await
-        .unwrap();
+    let answer = http().get(host.url("/api/v1/thing")).header("host", "evil.example").bearer_auth(ADMIN).send().await.unwrap();
     assert_eq!(answer.status(), 421);
-    let answer = http()
-        .get(host.url("/api/v1/thing"))
-        .header("origin", "http://evil.example")
-        .bearer_auth(ADMIN)
-        .send()
-        .await
-        .unwrap();
+    let answer = http().get(host.url("/api/v1/thing")).header("origin", "http://evil.example").bearer_auth(ADMIN).send().await.unwrap();
     assert_eq!(answer.status(), 403);
     let answer = http().post(host.url("/api/v1/take")).bearer_auth(READ).send().await.unwrap();
     assert_eq!(answer.status(), 403);
@@ -87,10 +74,7 @@ async fn refusals_are_json_with_a_way_out() {
     assert_eq!(answer.json::<ErrorBody>().await.unwrap().error, "nothing at /nowhere");
     let answer = http().delete(host.url("/api/v1/thing")).bearer_auth(ADMIN).send().await.unwrap();
     assert_eq!(answer.status(), 405);
-    assert_eq!(
-        answer.json::<ErrorBody>().await.unwrap().error,
-        "/api/v1/thing does not take DELETE"
-    );
+    assert_eq!(answer.json::<ErrorBody>().await.unwrap().error, "/api/v1/thing does not take DELETE");
     let answer = http().get(host.url("/api/v1/thing")).bearer_auth(READ).send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "thing");
 }
@@ -98,59 +82,31 @@ async fn refusals_are_json_with_a_way_out() {
 #[tokio::test]
 async fn bodies_and_headers_are_bounded() {
     let host = served(app(), Bounds::default()).await;
-    let post = |bytes: usize| {
-        http()
-            .post(host.url("/api/v1/take"))
-            .bearer_auth(ADMIN)
-            .body(vec![b'x'; bytes])
-            .send()
-    };
+    let post = |bytes: usize| http().post(host.url("/api/v1/take")).bearer_auth(ADMIN).body(vec![b'x'; bytes]).send();
     assert_eq!(post(8 << 20).await.unwrap().text().await.unwrap(), (8 << 20).to_string());
     // The host answers before it has read it all: a client still writing may see the connection end instead.
     if let Ok(answer) = post((8 << 20) + 1).await {
         assert_eq!(answer.status(), 413);
     }
-    let answer = http()
-        .get(host.url("/api/v1/thing"))
-        .bearer_auth(ADMIN)
-        .header("x-long", "x".repeat(64 << 10))
-        .send()
-        .await
-        .unwrap();
+    let answer = http().get(host.url("/api/v1/thing")).bearer_auth(ADMIN).header("x-long", "x".repeat(64 << 10)).send().await.unwrap();
     assert_eq!(answer.status(), 431);
 }
 
 #[tokio::test]
 async fn a_client_that_sends_no_request_is_dropped() {
-    let bounds = Bounds {
-        header_time: Duration::from_millis(50),
-        ..Bounds::default()
-    };
+    let bounds = Bounds { header_time: Duration::from_millis(50), ..Bounds::default() };
     let host = served(app(), bounds).await;
     let mut slow = TcpStream::connect(host.address).await.unwrap();
     slow.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
     let mut rest = Vec::new();
-    tokio::time::timeout(Duration::from_secs(10), slow.read_to_end(&mut rest))
-        .await
-        .expect("the host ends it")
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), slow.read_to_end(&mut rest)).await.expect("the host ends it").unwrap();
 }
 
 #[tokio::test]
 async fn connections_past_the_bound_wait_for_a_place() {
-    let host = served(
-        app(),
-        Bounds {
-            connections: 1,
-            ..Bounds::default()
-        },
-    )
-    .await;
+    let host = served(app(), Bounds { connections: 1, ..Bounds::default() }).await;
     let mut first = TcpStream::connect(host.address).await.unwrap();
-    let request = format!(
-        "GET /api/v1/thing HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {READ}\r\n\r\n",
-        host.address
-    );
+    let request = format!("GET /api/v1/thing HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {READ}\r\n\r\n", host.address);
     first.write_all(request.as_bytes()).await.unwrap();
     let mut some = [0; 64];
     assert!(first.read(&mut some).await.unwrap() > 0);
@@ -160,10 +116,7 @@ async fn connections_past_the_bound_wait_for_a_place() {
     let waited = tokio::time::timeout(Duration::from_millis(50), second.read(&mut some)).await;
     assert!(waited.is_err(), "answered beyond the bound");
     drop(first);
-    let got = tokio::time::timeout(Duration::from_secs(10), second.read(&mut some))
-        .await
-        .expect("a place")
-        .unwrap();
+    let got = tokio::time::timeout(Duration::from_secs(10), second.read(&mut some)).await.expect("a place").unwrap();
     assert!(some[..got].starts_with(b"HTTP/1.1 200"));
 }
 
@@ -176,13 +129,10 @@ async fn a_stop_ends_streams_and_lets_answers_finish() {
     let app = Router::new().route(
         "/api/v1/stream",
         get(move || {
-            let answer = sse::follow(
-                &places,
-                &stopping,
-                vec![sse::frame(Some(1), "line", &"first")],
-                sender.subscribe(),
-                |line: String| Some(sse::frame(Some(2), "line", &line)),
-            );
+            let answer =
+                sse::follow(&places, &stopping, vec![sse::frame(Some(1), "line", &"first")], sender.subscribe(), |line: String| {
+                    Some(sse::frame(Some(2), "line", &line))
+                });
             async move { answer }
         }),
     );
@@ -210,10 +160,7 @@ async fn a_stop_ends_streams_and_lets_answers_finish() {
     stop.send(true).unwrap();
     host.stop.send(true).unwrap();
     while answer.chunk().await.unwrap().is_some() {}
-    tokio::time::timeout(Duration::from_secs(10), host.task)
-        .await
-        .expect("served to the end")
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), host.task).await.expect("served to the end").unwrap();
     assert!(TcpStream::connect(host.address).await.is_err(), "no longer listening");
 }
 
@@ -227,12 +174,7 @@ async fn the_socket_is_for_owner_and_group_and_replaces_a_stale_one() {
     let (stop, stopping) = watch::channel(false);
     let access = Arc::new(access("127.0.0.1:1", &[]));
     let app = Router::new().route("/api/v1/thing", get(|| async { "[1, 2]" }));
-    let task = tokio::spawn(serve::serve(
-        listener,
-        guarded(app, access, Via::Socket),
-        Bounds::default(),
-        stopping,
-    ));
+    let task = tokio::spawn(serve::serve(listener, guarded(app, access, Via::Socket), Bounds::default(), stopping));
     let client = Client::new(Place::Socket(path.clone()), None).unwrap();
     let got: Vec<u32> = client.get("thing", &[]).await.unwrap();
     assert_eq!(got, [1, 2]);
@@ -250,10 +192,7 @@ async fn the_socket_is_for_owner_and_group_and_replaces_a_stale_one() {
 
 #[test]
 fn a_frame_is_one_event_whatever_it_holds() {
-    assert_eq!(
-        sse::frame(Some(7), "line", &"two\nlines"),
-        "id: 7\nevent: line\ndata: \"two\\nlines\"\n\n"
-    );
+    assert_eq!(sse::frame(Some(7), "line", &"two\nlines"), "id: 7\nevent: line\ndata: \"two\\nlines\"\n\n");
     assert_eq!(sse::frame(None, "line", &1), "event: line\ndata: 1\n\n");
     assert_eq!(sse::missed(3), "event: missed\ndata: {\"missed\":3}\n\n");
     assert!(sse::wanted(&headers(&[("accept", "application/json, text/event-stream;q=0.5")])));

@@ -42,10 +42,7 @@ fn help_lists_every_verb_and_the_exit_codes() {
         "doctor",
         "completions",
     ] {
-        assert!(
-            help.lines().any(|line| line.trim_start().split(' ').next() == Some(verb)),
-            "{verb} is not in the help"
-        );
+        assert!(help.lines().any(|line| line.trim_start().split(' ').next() == Some(verb)), "{verb} is not in the help");
     }
     assert!(help.contains("Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 refused (invalid or denied), 5 no host."));
     assert!(help.contains("SKEP_ADMIN") && help.contains("SKEP_TOKEN") && help.contains("SKEP_DATA"));
@@ -68,39 +65,21 @@ fn up_binds_what_its_admin_flag_says() {
         let Verb::Up(up) = cli.verb else { panic!("not up") };
         layer(cli.host, up)
     };
-    let flags = up(&[
-        "skep",
-        "up",
-        "--admin",
-        "127.0.0.1:0",
-        "--listen",
-        "localhost:8080",
-        "--data",
-        "d",
-        "--drain",
-        "3s",
-        "--log",
-        "json",
-    ])
-    .unwrap();
+    let flags =
+        up(&["skep", "up", "--admin", "127.0.0.1:0", "--listen", "localhost:8080", "--data", "d", "--drain", "3s", "--log", "json"])
+            .unwrap();
     assert_eq!(flags.admin.unwrap().0, "127.0.0.1:0".parse().unwrap());
     assert_eq!(flags.listen.unwrap().0, "127.0.0.1:8080".parse().unwrap());
     assert_eq!((flags.drain.unwrap().0, flags.log), (Duration::from_secs(3), Some(LogFormat::Json)));
     let refused = up(&["skep", "up", "--admin", "nas:7700"]).unwrap_err();
     assert_eq!(refused.code, Code::Usage);
-    assert!(
-        refused.message.starts_with("--admin: \"nas:7700\" is not an address to listen on"),
-        "{}",
-        refused.message
-    );
+    assert!(refused.message.starts_with("--admin: \"nas:7700\" is not an address to listen on"), "{}", refused.message);
 }
 
 #[test]
 fn several_files_follow_one_flag_or_many() {
     for line in [vec!["skep", "apply", "-f", "a", "b"], vec!["skep", "apply", "-f", "a", "-f", "b"]] {
-        let Verb::Apply(apply) = Cli::try_parse_from(line).unwrap().verb else {
-            panic!("not apply")
-        };
+        let Verb::Apply(apply) = Cli::try_parse_from(line).unwrap().verb else { panic!("not apply") };
         assert_eq!(apply.files, ["a", "b"]);
     }
     assert!(Cli::try_parse_from(["skep", "apply"]).is_err());
@@ -115,13 +94,7 @@ fn names_with_replicas_and_items_are_told_apart() {
     assert_eq!(replica_of("counter/"), ("counter/", None));
     assert_eq!(segment("pinger/nas"), "pinger%2Fnas");
     assert_eq!(segment(".."), "%2E%2E");
-    assert_eq!(
-        "permuter=4".parse(),
-        Ok(ScaleTo {
-            name: "permuter".into(),
-            replicas: 4
-        })
-    );
+    assert_eq!("permuter=4".parse(), Ok(ScaleTo { name: "permuter".into(), replicas: 4 }));
     assert_eq!("permuter".parse::<ScaleTo>().unwrap_err(), "write NAME=N, e.g. permuter=4");
     assert_eq!("permuter=-1".parse::<ScaleTo>().unwrap_err(), "\"-1\" is not a number of replicas");
 }

@@ -16,11 +16,7 @@ use skep::{
 use super::{paint, problem};
 
 fn step(verb: Verb, worker: &str, changes: &[&str]) -> Step {
-    Step {
-        verb,
-        worker: worker.into(),
-        changes: changes.iter().map(|change| (*change).to_owned()).collect(),
-    }
+    Step { verb, worker: worker.into(), changes: changes.iter().map(|change| (*change).to_owned()).collect() }
 }
 
 fn some_plan() -> Plan {
@@ -30,11 +26,7 @@ fn some_plan() -> Plan {
         steps: vec![
             step(Verb::Create, "pages", &[]),
             step(Verb::Update, "api", &["schedule.every: 30s -> 10s"]),
-            step(
-                Verb::Update,
-                "counter",
-                &["limits.memory: 64MiB -> 128MiB", "config.max_labels: 1 -> 2"],
-            ),
+            step(Verb::Update, "counter", &["limits.memory: 64MiB -> 128MiB", "config.max_labels: 1 -> 2"]),
             step(Verb::Amend, "nas", &["title: a -> b"]),
             step(Verb::Remove, "old", &[]),
         ],
@@ -59,23 +51,10 @@ fn a_plan_shows_what_happens_to_each_worker() {
 applied as generation 4: pages.toml
 "
     );
-    let dry = Plan {
-        applied: false,
-        files: Vec::new(),
-        ..some_plan()
-    };
+    let dry = Plan { applied: false, files: Vec::new(), ..some_plan() };
     assert!(plan::render(&dry, true, &paint()).ends_with("= 3 unchanged\ndry run: nothing was changed (5 steps)\n"));
-    let nothing = Plan {
-        generation: 4,
-        applied: false,
-        steps: Vec::new(),
-        unchanged: 3,
-        files: Vec::new(),
-    };
-    assert_eq!(
-        plan::render(&nothing, false, &paint()),
-        "= 3 unchanged\nnothing to do: generation 4 is as declared\n"
-    );
+    let nothing = Plan { generation: 4, applied: false, steps: Vec::new(), unchanged: 3, files: Vec::new() };
+    assert_eq!(plan::render(&nothing, false, &paint()), "= 3 unchanged\nnothing to do: generation 4 is as declared\n");
     assert!(plan::differs(&dry) && !plan::differs(&nothing));
     assert_eq!(plan::amended("pages", "paused", &some_plan()), "pages paused (generation 4)\n");
     assert_eq!(plan::amended("pages", "paused", &nothing), "pages was paused already\n");
@@ -87,26 +66,9 @@ fn check_prints_every_problem_with_place_and_hint() {
         files: 3,
         workers: 2,
         problems: vec![
-            problem(
-                "a.toml",
-                3,
-                Some("pages"),
-                Some("schedule.every"),
-                "\"0s\" is not a positive duration",
-                Some("write e.g. \"30s\""),
-            ),
-            problem(
-                "a.toml",
-                9,
-                Some("pages"),
-                Some("shedule"),
-                "unknown field",
-                Some("did you mean \"schedule\"?"),
-            ),
-            Problem {
-                line: 0,
-                ..problem("b.toml", 0, None, None, "is a directory", None)
-            },
+            problem("a.toml", 3, Some("pages"), Some("schedule.every"), "\"0s\" is not a positive duration", Some("write e.g. \"30s\"")),
+            problem("a.toml", 9, Some("pages"), Some("shedule"), "unknown field", Some("did you mean \"schedule\"?")),
+            Problem { line: 0, ..problem("b.toml", 0, None, None, "is a directory", None) },
         ],
     };
     assert_eq!(
@@ -121,11 +83,7 @@ b.toml: is a directory
 3 problems in 2 of 3 files
 "
     );
-    let fine = check::Report {
-        files: 1,
-        workers: 2,
-        problems: Vec::new(),
-    };
+    let fine = check::Report { files: 1, workers: 2, problems: Vec::new() };
     assert_eq!(check::render(&fine, &paint()), "1 file, 2 workers: no problems\n");
 }
 
@@ -181,16 +139,7 @@ fn only_a_file_of_several_workers_names_its_set() {
 
 #[test]
 fn answers_of_the_host_become_exit_codes() {
-    let failure = |status| {
-        Failure::from_answer(
-            status,
-            ErrorBody {
-                error: "no".into(),
-                problems: Vec::new(),
-                hint: None,
-            },
-        )
-    };
+    let failure = |status| Failure::from_answer(status, ErrorBody { error: "no".into(), problems: Vec::new(), hint: None });
     for (status, code) in [
         (400, Code::Refused),
         (401, Code::Refused),

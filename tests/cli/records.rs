@@ -56,10 +56,7 @@ fn a_trap_reads_from_cause_to_log() {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
     let list = show::traps(&[record], &paint());
-    assert!(
-        list.contains("0123456789ab  pages/1  trap   tick   3m ago  panicked at src/lib.rs:3:5:…"),
-        "{list}"
-    );
+    assert!(list.contains("0123456789ab  pages/1  trap   tick   3m ago  panicked at src/lib.rs:3:5:…"), "{list}");
 }
 
 #[test]
@@ -118,19 +115,10 @@ fn inspect_derives_triggers_and_grants() {
         ..Surface::default()
     };
     let seen = inspect::inspect(&surface);
-    assert_eq!(
-        seen.triggers.iter().map(|need| need.key.as_str()).collect::<Vec<_>>(),
-        ["schedule = { every = \"30s\" }"]
-    );
-    assert_eq!(
-        seen.grants.iter().map(|need| need.key.as_str()).collect::<Vec<_>>(),
-        ["http = { allow = [\"https://…\"] }"]
-    );
+    assert_eq!(seen.triggers.iter().map(|need| need.key.as_str()).collect::<Vec<_>>(), ["schedule = { every = \"30s\" }"]);
+    assert_eq!(seen.grants.iter().map(|need| need.key.as_str()).collect::<Vec<_>>(), ["http = { allow = [\"https://…\"] }"]);
     let text = inspect::render(&seen, &paint());
-    assert!(
-        text.contains("triggers it can serve\n  schedule = { every = \"30s\" }  # exports schedule-handler\n"),
-        "{text}"
-    );
+    assert!(text.contains("triggers it can serve\n  schedule = { every = \"30s\" }  # exports schedule-handler\n"), "{text}");
     assert!(inspect::render(&inspect::inspect(&Surface::default()), &paint()).contains("none: no manifest can use it"));
 }
 
@@ -152,16 +140,10 @@ fn doctor_judges_and_says_the_remedy() {
     assert_eq!(doctor::judge_data_mode("d", 0o40777).verdict, Fail);
     assert_eq!(doctor::judge_data_mode("d", 0o40750).verdict, Ok);
     assert!(doctor::judge_secret_mode("admin.token", 0o100600).is_none());
-    assert_eq!(
-        doctor::judge_secret_mode("admin.token", 0o100644).unwrap().remedy.unwrap(),
-        "chmod 600 admin.token"
-    );
+    assert_eq!(doctor::judge_secret_mode("admin.token", 0o100644).unwrap().remedy.unwrap(), "chmod 600 admin.token");
     let taken = doctor::judge_port("admin port", "127.0.0.1:7700".parse().unwrap(), Err("in use".into()), false);
     let text = doctor::render(&[doctor::judge_host(None), taken.clone()], &paint());
-    assert!(
-        text.starts_with("ok    host        none runs on this data folder\nfail  admin port  127.0.0.1:7700: in use\n"),
-        "{text}"
-    );
+    assert!(text.starts_with("ok    host        none runs on this data folder\nfail  admin port  127.0.0.1:7700: in use\n"), "{text}");
     assert!(text.ends_with("\n1 thing to repair, 0 warnings\n"), "{text}");
     assert_eq!(doctor::worst(&[taken]), Fail);
 }

@@ -30,19 +30,13 @@ pinger/nas  quarantined       0/1         2  -          -       3m ago  panicked
     );
     let wide = show::workers(&[worker("pages", WorkerState::Running)], &[], true, &paint());
     assert!(wide.contains("poller.wasm  abababababab"), "{wide}");
-    assert!(
-        wide.contains("10/1/2") && wide.contains("3 MiB") && wide.contains("watch.toml:1"),
-        "{wide}"
-    );
+    assert!(wide.contains("10/1/2") && wide.contains("3 MiB") && wide.contains("watch.toml:1"), "{wide}");
 }
 
 #[test]
 fn an_empty_fleet_says_what_to_do_next() {
     let text = show::workers(&[], &[], false, &paint());
-    assert_eq!(
-        text,
-        "no workers yet: drop a manifest into the manifests folder, or run: skep apply -f FILE\n"
-    );
+    assert_eq!(text, "no workers yet: drop a manifest into the manifests folder, or run: skep apply -f FILE\n");
     assert!(show::checks(&[], false, &paint()).starts_with("no checks yet"));
     assert_eq!(show::traps(&[], &paint()), "no traps: nothing crashed\n");
     assert_eq!(show::problems(&[], &paint()), "no problems in the manifests folder\n");
@@ -52,14 +46,8 @@ fn an_empty_fleet_says_what_to_do_next() {
 fn a_broken_manifest_shows_under_the_workers_it_holds_back() {
     let mut held = worker("pages", WorkerState::Running);
     held.held_back = Some("watch.toml has problems".into());
-    let problems = [problem(
-        "watch.toml",
-        3,
-        Some("pages"),
-        Some("schedule.every"),
-        "\"0s\" is not a positive duration",
-        Some("write e.g. \"30s\""),
-    )];
+    let problems =
+        [problem("watch.toml", 3, Some("pages"), Some("schedule.every"), "\"0s\" is not a positive duration", Some("write e.g. \"30s\""))];
     let text = show::workers(&[held], &problems, false, &paint());
     assert!(text.contains("pages  running*"), "{text}");
     assert!(
@@ -97,29 +85,13 @@ pinger/nas  nas                   unknown        -           -  63m ago  -
 #[test]
 fn colours_pad_like_plain_text() {
     let coloured = Paint { colour: true, ..paint() };
-    let text = show::workers(
-        &[worker("pages", WorkerState::Running), worker("b", WorkerState::Failed)],
-        &[],
-        false,
-        &coloured,
-    );
-    assert!(
-        text.contains("\x1b[32mrunning\x1b[0m") && text.contains("\x1b[31mfailed\x1b[0m"),
-        "{text:?}"
-    );
+    let text = show::workers(&[worker("pages", WorkerState::Running), worker("b", WorkerState::Failed)], &[], false, &coloured);
+    assert!(text.contains("\x1b[32mrunning\x1b[0m") && text.contains("\x1b[31mfailed\x1b[0m"), "{text:?}");
     let mut stripped = text;
     for code in ["\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"] {
         stripped = stripped.replace(code, "");
     }
-    assert_eq!(
-        stripped,
-        show::workers(
-            &[worker("pages", WorkerState::Running), worker("b", WorkerState::Failed)],
-            &[],
-            false,
-            &paint()
-        )
-    );
+    assert_eq!(stripped, show::workers(&[worker("pages", WorkerState::Running), worker("b", WorkerState::Failed)], &[], false, &paint()));
 }
 
 #[test]
@@ -132,10 +104,7 @@ fn guests_can_not_steer_the_terminal() {
         source: "log".into(),
         text: "a\x1b[2Jb\r\u{202e}c\td".into(),
     };
-    assert_eq!(
-        show::log_line(&line, &paint()),
-        "2026-11-21 06:02:00  warn   /2 a\\u{1b}[2Jb\\r\\u{202e}c\td\n"
-    );
+    assert_eq!(show::log_line(&line, &paint()), "2026-11-21 06:02:00  warn   /2 a\\u{1b}[2Jb\\r\\u{202e}c\td\n");
     let mut bad = worker("pages", WorkerState::Failed);
     bad.last_error = Some("\x1b]0;title\x07".into());
     assert!(!show::workers(&[bad], &[], false, &paint()).contains('\x1b'));
@@ -151,48 +120,26 @@ fn events_are_lines() {
         worker: Some("pages".into()),
         message: "it panicked".into(),
     };
-    assert_eq!(
-        show::event_line(&event, &paint()),
-        "2026-11-21 06:02:00  error  worker.trapped        pages: it panicked\n"
-    );
+    assert_eq!(show::event_line(&event, &paint()), "2026-11-21 06:02:00  error  worker.trapped        pages: it panicked\n");
 }
 
 #[test]
 fn values_read_well() {
-    for (seconds, text) in [
-        (0, "0s"),
-        (119, "119s"),
-        (120, "2m"),
-        (7_199, "119m"),
-        (7_200, "2h"),
-        (172_800, "2d"),
-    ] {
+    for (seconds, text) in [(0, "0s"), (119, "119s"), (120, "2m"), (7_199, "119m"), (7_200, "2h"), (172_800, "2d")] {
         assert_eq!(paint::span(seconds), text);
     }
     assert_eq!(paint().ago(at("06:03:00")), "just now");
     assert_eq!(paint().ago(at("06:04:00")), "just now", "a host's clock may be ahead");
     assert_eq!(paint().ahead(at("06:03:00")), "now");
     assert_eq!(paint().ahead("2026-11-21T06:03:00.001Z".parse().unwrap()), "in 1s");
-    for (ms, text) in [
-        (0.5, "0.50 ms"),
-        (12.34, "12 ms"),
-        (999.0, "999 ms"),
-        (999.9, "1.00 s"),
-        (61_000.0, "61.00 s"),
-    ] {
+    for (ms, text) in [(0.5, "0.50 ms"), (12.34, "12 ms"), (999.0, "999 ms"), (999.9, "1.00 s"), (61_000.0, "61.00 s")] {
         assert_eq!(paint::millis(ms), text);
     }
     // One missed minute of a day must not read as 100%.
     for (share, text) in [(1.0, "100%"), (0.99999, "99.99%"), (0.0, "0.00%"), (0.5, "50.00%")] {
         assert_eq!(paint::percent(share), text);
     }
-    for (count, text) in [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1536, "1.5 KiB"),
-        (64 << 20, "64 MiB"),
-        (u64::MAX, "1677721.5 TiB"),
-    ] {
+    for (count, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (64 << 20, "64 MiB"), (u64::MAX, "1677721.5 TiB")] {
         assert_eq!(paint::bytes(count), text);
     }
     assert_eq!(paint::short("abcdef", 4), "abc…");

@@ -63,8 +63,7 @@ impl Host {
         for name in ["manifests", "plugins"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let host =
-            Self { child: None, folder, admin: String::new(), listen: String::new(), log: Arc::default(), flags: Vec::new() };
+        let host = Self { child: None, folder, admin: String::new(), listen: String::new(), log: Arc::default(), flags: Vec::new() };
         for guest in guests {
             host.install(guest, &format!("{guest}.wasm"));
         }

@@ -91,11 +91,7 @@ pub(super) struct Key {
 impl Key {
     pub fn path(self, folder: &Path) -> PathBuf {
         let date = timestamp(self.day).to_zoned(TimeZone::UTC).date();
-        folder.join(if self.part == 1 {
-            format!("{date}.db")
-        } else {
-            format!("{date}.{}.db", self.part)
-        })
+        folder.join(if self.part == 1 { format!("{date}.db") } else { format!("{date}.{}.db", self.part) })
     }
 
     fn parse(name: &str) -> Option<Self> {
@@ -139,11 +135,7 @@ pub(super) struct HistoryFile {
 impl HistoryFile {
     pub fn open(path: PathBuf, schema: &Schema) -> Result<Self, StoreError> {
         let db = database::open(&path, schema)?;
-        Ok(Self {
-            db,
-            path,
-            ids: Ids::default(),
-        })
+        Ok(Self { db, path, ids: Ids::default() })
     }
 
     pub fn size(&self) -> u64 {
@@ -202,21 +194,10 @@ impl<'db> Interner<'db> {
         if let Some(known) = ids.0.get(check) {
             return Ok(*known);
         }
-        let found = self
-            .find
-            .query_row([&check.0, &check.1], |row| {
-                Ok(Known {
-                    id: row.get(0)?,
-                    last: row.get(1)?,
-                })
-            })
-            .optional()?;
+        let found = self.find.query_row([&check.0, &check.1], |row| Ok(Known { id: row.get(0)?, last: row.get(1)? })).optional()?;
         let known = match found {
             Some(known) => known,
-            None => Known {
-                id: self.add.insert([&check.0, &check.1])?,
-                last: None,
-            },
+            None => Known { id: self.add.insert([&check.0, &check.1])?, last: None },
         };
         ids.set(check, known);
         Ok(known)

@@ -46,11 +46,9 @@ pub(in super::super) fn points(
     let until = millis(until);
     let from = floor(millis(from).saturating_add(span - 1), span).max(until.saturating_sub(POINTS * span));
     let paths = match resolution {
-        Resolution::Minute => day_files(folder)?
-            .into_iter()
-            .filter(|(key, _)| key.day < until && day_end(key.day) > from)
-            .map(|(_, path)| path)
-            .collect(),
+        Resolution::Minute => {
+            day_files(folder)?.into_iter().filter(|(key, _)| key.day < until && day_end(key.day) > from).map(|(_, path)| path).collect()
+        }
         Resolution::Hour | Resolution::Day => vec![folder.join(ROLLUP)],
     };
     let mut spans = Spans::new();
@@ -72,11 +70,7 @@ pub(in super::super) fn recent(folder: &Path, worker: &str, subject: &str, limit
         let Some(db) = open(&path)? else { continue };
         let mut look = || {
             let last: Option<Option<i64>> = db
-                .query_row(
-                    "SELECT last FROM checks WHERE worker = ?1 AND subject = ?2",
-                    [worker, subject],
-                    |row| row.get(0),
-                )
+                .query_row("SELECT last FROM checks WHERE worker = ?1 AND subject = ?2", [worker, subject], |row| row.get(0))
                 .optional()?;
             follow(&mut chain(&db)?, last.flatten(), limit, &mut beats)
         };
@@ -121,16 +115,10 @@ fn add_spans(
     span: i64,
     within: std::ops::Range<i64>,
 ) -> rusqlite::Result<()> {
-    let check: Option<i64> = db
-        .query_row(
-            "SELECT id FROM checks WHERE worker = ?1 AND subject = ?2",
-            [worker, subject],
-            |row| row.get(0),
-        )
-        .optional()?;
-    let bounds: (Option<i64>, Option<i64>) = db.query_row(&format!("SELECT min(at), max(at) FROM {table}"), [], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
+    let check: Option<i64> =
+        db.query_row("SELECT id FROM checks WHERE worker = ?1 AND subject = ?2", [worker, subject], |row| row.get(0)).optional()?;
+    let bounds: (Option<i64>, Option<i64>) =
+        db.query_row(&format!("SELECT min(at), max(at) FROM {table}"), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (Some(check), (Some(first), Some(last))) = (check, bounds) else {
         return Ok(());
     };
@@ -178,11 +166,7 @@ fn follow(chain: &mut Statement<'_>, mut last: Option<i64>, limit: usize, beats:
         && beats.len() < limit
     {
         let found = chain.query_row([id], |row| {
-            let beat = Beat {
-                at: timestamp(row.get(0)?),
-                status: status_of(row.get(1)?),
-                latency_ms: from_micros(row.get(2)?),
-            };
+            let beat = Beat { at: timestamp(row.get(0)?), status: status_of(row.get(1)?), latency_ms: from_micros(row.get(2)?) };
             Ok((beat, row.get(3)?))
         });
         let Some((beat, previous)) = found.optional()? else { break };
