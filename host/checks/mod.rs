@@ -1,14 +1,23 @@
 //! Checks: what workers watch, whether it is up, and for how much of the last day.
 //!
-//! `policy` (hysteresis) and `uptime` (time-weighted arithmetic) are pure; the board here owns every check's state.
-//! Must not run workers: it asks for a confirming tick through [`Recheck`] and tells flips as events.
-//!
-//! (skeleton)
+//! `policy` (hysteresis) and `uptime` (time-weighted arithmetic) are pure; the board owns every check's state, its keeper the one
+//! timer for silence. Must not run workers: it asks for a confirming tick through [`Recheck`] and tells flips as events.
 
-use std::{sync::Arc, time::Duration};
+mod board;
+mod check;
+mod keeper;
+pub mod policy;
+pub mod uptime;
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use jiff::Timestamp;
+use tokio::task::AbortHandle;
 
+use self::{board::Board, check::BEATS};
 use crate::{
     clock::Clock,
     facts::{CheckStatus, CheckView, Evidence, Name},
@@ -49,40 +58,90 @@ pub struct Recheck {
     pub after: Duration,
 }
 
-/// A cheap handle to all checks.
+/// A cheap handle to all checks; its keeper ends with the last one.
 #[derive(Debug, Clone)]
-pub struct Checks {}
+pub struct Checks {
+    board: Arc<Board>,
+    _keeper: Arc<Keeper>,
+}
 
-#[allow(unused_variables, clippy::allow_attributes_without_reason, clippy::todo, clippy::unused_async)] // skeleton
-impl Checks {
-    /// Loads what was kept and starts the silence timer. `rechecks` gets confirming ticks.
-    pub async fn start(store: Store, journal: Journal, clock: Clock, rechecks: tokio::sync::mpsc::UnboundedSender<Recheck>) -> Result<Checks, StoreError> {
-        todo!()
-    }
-    /// Never blocks.
-    pub fn report(&self, report: Report) {
-        todo!()
-    }
-    /// Tells or changes how a worker's checks are judged; also names the worker as existing.
-    pub fn watch(&self, worker: &Name, watch: Watch) {
-        todo!()
-    }
-    /// The worker is gone: its checks and their history go too.
-    pub fn remove(&self, worker: &str) {
-        todo!()
-    }
-    /// Checks of all workers or one, by worker and subject.
-    pub fn views(&self, worker: Option<&str>) -> Vec<CheckView> {
-        todo!()
-    }
-    /// Moves whenever a view may have changed.
-    pub fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
-        todo!()
-    }
-    /// Writes what is not written yet.
-    pub async fn flush(&self) {
-        todo!()
+#[derive(Debug)]
+struct Keeper(AbortHandle);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
-const _: Option<Arc<()>> = None;
+impl Checks {
+    /// Loads what was kept and starts the silence timer. `rechecks` gets confirming ticks.
+    ///
+    /// A kept check shows once its worker is named by [`Checks::watch`]; one whose worker never is goes after a day.
+    pub async fn start(
+        store: Store,
+        journal: Journal,
+        clock: Clock,
+        rechecks: tokio::sync::mpsc::UnboundedSender<Recheck>,
+    ) -> Result<Checks, StoreError> {
+        let kept = store.load_checks().await?;
+        let board = Arc::new(Board::new(store.clone(), journal, clock, rechecks));
+        kept.iter().for_each(|row| board.restore(row));
+        board.arm_all();
+        if !kept.is_empty() {
+            tokio::spawn(remember(Arc::downgrade(&board), store));
+        }
+        let keeper = tokio::spawn(keeper::run(Arc::downgrade(&board)));
+        Ok(Checks {
+            board,
+            _keeper: Arc::new(Keeper(keeper.abort_handle())),
+        })
+    }
+
+    /// Never blocks. A worker may have 1,000 subjects of up to 2,048 bytes; of a detail the first 4 KiB are kept.
+    pub fn report(&self, report: Report) {
+        self.board.report(report);
+    }
+
+    /// Tells or changes how a worker's checks are judged; also names the worker as existing. Reports of others are dropped.
+    pub fn watch(&self, worker: &Name, watch: Watch) {
+        self.board.watch(worker, watch);
+    }
+
+    /// The worker's config changed: what it hasn't reported two intervals (at least 20 s) after its first report is gone.
+    pub fn renew(&self, worker: &str) {
+        self.board.renew(worker);
+    }
+
+    /// The worker is gone: its checks and their history go too.
+    pub fn remove(&self, worker: &str) {
+        self.board.remove(worker);
+    }
+
+    /// Checks of all workers or one, by worker and subject.
+    pub fn views(&self, worker: Option<&str>) -> Vec<CheckView> {
+        self.board.views(worker)
+    }
+
+    /// Moves whenever a view may have changed.
+    pub fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.board.changed()
+    }
+
+    /// Writes what is not written yet.
+    pub async fn flush(&self) {
+        self.board.flush().await;
+    }
+}
+
+/// The results of the run before, put into the views without holding up the start.
+async fn remember(board: Weak<Board>, store: Store) {
+    match store.recent_of_all(BEATS).await {
+        Ok(recent) => {
+            if let Some(board) = board.upgrade() {
+                board.remember(&recent);
+            }
+        }
+        Err(error) => tracing::warn!("checks start without their last results: {error}"),
+    }
+}

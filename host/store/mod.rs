@@ -1,28 +1,58 @@
-//! Kept facts: one SQLite writer thread with group commit, behind handles that any room may hold.
+//! Kept facts: SQLite files, each set with one writer thread and group commit, behind handles that any room may hold.
 //!
 //! Must not know plugins or wasmtime. `control.db` (WAL, synchronous=FULL) keeps generations, traps, events and check states;
-//! history lives in files of its own by day. Callers of awaited writes are answered after the fsync of their batch; `record_*`
-//! never block and never fail the caller: past a bound they are counted and dropped.
+//! history lives in files of its own by day, with a writer of its own, so that a flood of results never delays a commit somebody
+//! waits for. Callers of awaited writes are answered after the fsync of their batch; `record_*` never block and never fail the
+//! caller: past a bound they are counted and dropped. A query sees what was recorded before it.
+//!
+//! ```text
+//! record_* ─┐             ┌→ writer "store"   → control.db          ←┐
+//! awaited  ─┴→ two queues ┴→ writer "history" → history/YYYY-MM-DD.db ┴─ two readers ← queries
+//!               (bounded)                       history/rollup.db
+//! ```
 
-use std::{path::PathBuf, sync::Arc};
+mod control;
+mod database;
+mod error;
+mod events;
+mod generations;
+mod history;
+mod queue;
+mod reader;
+mod rows;
+mod seams;
+mod traps;
+mod writer;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
 
 use jiff::Timestamp;
+use tokio::sync::{Semaphore, oneshot};
 
+use self::{
+    control::Control,
+    history::History,
+    queue::{Queue, Weigh},
+    reader::Readers,
+    seams::Epochs,
+    traps::Found,
+};
 use crate::facts::{Beat, CheckStatus, EventRecord, Evidence, HistoryPoint, Name, TrapRecord};
 
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The disk or the database said no.
-    #[error("{what}: {source}")]
-    Sqlite { what: String, source: rusqlite::Error },
-    #[error("{what}: {source}")]
-    Io { what: String, source: std::io::Error },
-    /// The file is there but is not what it should be; the sentence says the way out.
-    #[error("{0}")]
-    Corrupt(String),
-    #[error("the store is closed")]
-    Closed,
-}
+pub use self::{
+    error::StoreError,
+    seams::{DesiredLog, Leases},
+};
+
+/// Awaited writes in flight; more callers wait in line.
+const ASKED_AT_ONCE: usize = 1_024;
 
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
@@ -40,6 +70,7 @@ pub struct Generation {
     pub at: Timestamp,
     /// `apply`, `folder`, `undo`, …
     pub cause: String,
+    /// Name and content; the store gives them back by name.
     pub files: Vec<(Arc<str>, Arc<str>)>,
 }
 
@@ -74,70 +105,165 @@ pub enum Resolution {
     Day,
 }
 
-/// A cheap handle; clones share one writer.
-#[derive(Debug, Clone)]
-pub struct Store {}
+/// The newest results of one check, oldest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recent {
+    pub worker: Name,
+    pub subject: Arc<str>,
+    pub beats: Vec<Beat>,
+}
 
-#[allow(unused_variables, clippy::unused_async, clippy::allow_attributes_without_reason, clippy::todo)] // skeleton
+/// A cheap handle; clones share the writers. They end with the last handle, after what waits.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    boot: u64,
+    last_event: AtomicU64,
+    epochs: Epochs,
+    control: Arc<Queue<control::Work>>,
+    history: Arc<Queue<history::Work>>,
+    asked: Semaphore,
+    readers: Readers,
+    /// Taken by the close that waits for them.
+    writers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.control.close();
+        self.history.close();
+    }
+}
+
 impl Store {
     /// Opens or makes the data folder's files, checks SQLite >= 3.51.3, runs migrations, counts the start.
     /// Blocking: call before the runtime serves.
     pub fn open(settings: StoreSettings) -> Result<Store, StoreError> {
-        todo!()
+        database::require_sqlite()?;
+        let path = settings.dir.join("control.db");
+        let folder = settings.dir.join("history");
+        database::make_folder(&settings.dir)?;
+        database::make_folder(&folder)?;
+        let opened = Control::open(&path)?;
+        let kept = History::open(&folder, settings.history_bytes, settings.history_days)?;
+        let control = Arc::new(Queue::new(control::LINGER));
+        let history = Arc::new(Queue::new(history::LINGER));
+        let mut shared = Shared {
+            boot: opened.boot,
+            last_event: AtomicU64::new(opened.last_event),
+            epochs: Epochs::new(opened.boot),
+            control: control.clone(),
+            history: history.clone(),
+            asked: Semaphore::new(ASKED_AT_ONCE),
+            readers: Readers::new(&path, &folder),
+            writers: Mutex::default(),
+        };
+        let writers = vec![
+            writer::spawn("store", opened.control, control)?,
+            writer::spawn("history", kept, history)?,
+        ];
+        shared.writers = Mutex::new(writers);
+        Ok(Store(Arc::new(shared)))
     }
 
     /// How many times this data folder was started, this one included: the high part of every incarnation's epoch.
     pub fn boot(&self) -> u64 {
-        todo!()
+        self.0.boot
     }
 
     pub async fn save_generation(&self, generation: Generation) -> Result<(), StoreError> {
-        todo!()
+        self.ask(&self.0.control, control::Work::Generation(Box::new(generation))).await
     }
+
     pub async fn latest_generation(&self) -> Result<Option<Generation>, StoreError> {
-        todo!()
+        self.0.readers.control(self.0.control.clone(), generations::latest).await
     }
+
     /// The newest kept generation before `number`.
     pub async fn generation_before(&self, number: u64) -> Result<Option<Generation>, StoreError> {
-        todo!()
+        self.0
+            .readers
+            .control(self.0.control.clone(), move |db| generations::before(db, number))
+            .await
     }
 
     pub fn record_trap(&self, trap: Box<TrapRecord>) {
-        todo!()
+        self.0.control.record([control::Work::Trap(trap)]);
     }
+
+    /// Newest first.
     pub async fn traps(&self, worker: Option<Name>, limit: usize) -> Result<Vec<TrapRecord>, StoreError> {
-        todo!()
+        self.0
+            .readers
+            .control(self.0.control.clone(), move |db| traps::list(db, worker.as_deref(), limit))
+            .await
     }
-    /// By full id or a unique prefix of at least 4 characters... suffixes count too: ids made in one second share a prefix.
+
+    /// By full id or a unique start or end of at least 4 characters: ids made in one second share a prefix.
     pub async fn trap(&self, id: &str) -> Result<Option<TrapRecord>, StoreError> {
-        todo!()
+        let part = id.to_owned();
+        match self
+            .0
+            .readers
+            .control(self.0.control.clone(), move |db| traps::find(db, &part))
+            .await?
+        {
+            Found::Nothing => Ok(None),
+            Found::One(trap) => Ok(Some(*trap)),
+            Found::Several(ids) => Err(StoreError::Ambiguous(format!(
+                "several traps fit \"{id}\": {}; give more of the id",
+                ids.join(", ")
+            ))),
+        }
     }
 
     pub fn record_event(&self, event: EventRecord) {
-        todo!()
+        self.0.last_event.fetch_max(event.id, Ordering::Relaxed);
+        self.0.control.record([control::Work::Event(Box::new(event))]);
     }
+
     /// The newest `limit` with id < `before`, oldest first.
     pub async fn events(&self, before: Option<u64>, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
-        todo!()
+        self.0
+            .readers
+            .control(self.0.control.clone(), move |db| events::list(db, before, limit))
+            .await
     }
+
     /// The largest event id used so far.
     pub fn last_event_id(&self) -> u64 {
-        todo!()
+        self.0.last_event.load(Ordering::Relaxed)
     }
 
     pub fn record_results(&self, rows: Vec<ResultRow>) {
-        todo!()
+        self.0.history.record(rows.into_iter().map(history::Work::Result));
     }
+
     pub fn record_checks(&self, rows: Vec<CheckRow>) {
-        todo!()
+        self.0
+            .control
+            .record(rows.into_iter().map(|row| control::Work::Check(Box::new(row))));
     }
+
     pub async fn load_checks(&self) -> Result<Vec<CheckRow>, StoreError> {
-        todo!()
+        self.0.readers.control(self.0.control.clone(), events::checks).await
     }
+
     /// Forgets checks that are gone, their history included.
     pub async fn forget_checks(&self, checks: Vec<(Name, Arc<str>)>) -> Result<(), StoreError> {
-        todo!()
+        self.ask(&self.0.control, control::Work::Forget(checks.clone())).await?;
+        self.ask(&self.0.history, history::Work::Forget(checks)).await
     }
+
+    /// The same without waiting, in line with what was recorded before and comes after.
+    pub fn record_forgotten(&self, checks: Vec<(Name, Arc<str>)>) {
+        self.0.control.record([control::Work::Forget(checks.clone())]);
+        self.0.history.record([history::Work::Forget(checks)]);
+    }
+
+    /// Points that have results or seen time, oldest first; spans that begin in `from..until`, the newest 50,000 at most.
     pub async fn history(
         &self,
         worker: &str,
@@ -146,23 +272,66 @@ impl Store {
         until: Timestamp,
         resolution: Resolution,
     ) -> Result<Vec<HistoryPoint>, StoreError> {
-        todo!()
+        let (worker, subject) = (worker.to_owned(), subject.to_owned());
+        let query = move |folder: &std::path::Path| history::points(folder, &worker, &subject, from, until, resolution);
+        self.0.readers.history(self.0.history.clone(), query).await
     }
+
+    /// The newest results, oldest first.
     pub async fn recent(&self, worker: &str, subject: &str, limit: usize) -> Result<Vec<Beat>, StoreError> {
-        todo!()
+        let (worker, subject) = (worker.to_owned(), subject.to_owned());
+        self.0
+            .readers
+            .history(self.0.history.clone(), move |folder| {
+                history::recent(folder, &worker, &subject, limit)
+            })
+            .await
+    }
+
+    /// The newest results of every check in the newest few files.
+    pub async fn recent_of_all(&self, limit: usize) -> Result<Vec<Recent>, StoreError> {
+        self.0
+            .readers
+            .history(self.0.history.clone(), move |folder| history::recent_of_all(folder, limit))
+            .await
     }
 
     /// Waits until everything recorded so far is on disk.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        todo!()
-    }
-    /// Flushes and ends the writer.
-    pub async fn close(&self) -> Result<(), StoreError> {
-        todo!()
+        let control = self.ask(&self.0.control, control::Work::Barrier);
+        let history = self.ask(&self.0.history, history::Work::Barrier { durable: true });
+        let (control, history) = tokio::join!(control, history);
+        control.and(history)
     }
 
-    /// Records dropped because the writer could not keep up.
+    /// Flushes and ends the writers; later writes answer `Closed`.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let writers = std::mem::take(&mut *self.0.writers.lock().unwrap_or_else(PoisonError::into_inner));
+        if writers.is_empty() {
+            return Ok(());
+        }
+        let flushed = self.flush().await;
+        self.0.control.close();
+        self.0.history.close();
+        let ended = tokio::task::spawn_blocking(|| writers.into_iter().for_each(|writer| drop(writer.join())));
+        ended.await.map_err(|_| StoreError::Closed)?;
+        flushed
+    }
+
+    /// Records dropped because the writers could not keep up or the disk refused them.
     pub fn dropped(&self) -> u64 {
-        todo!()
+        self.0.control.dropped() + self.0.history.dropped()
+    }
+
+    fn epochs(&self) -> &Epochs {
+        &self.0.epochs
+    }
+
+    /// Answers after the commit of the batch that held the work.
+    async fn ask<W: Weigh>(&self, queue: &Queue<W>, work: W) -> Result<(), StoreError> {
+        let _permit = self.0.asked.acquire().await.map_err(|_| StoreError::Closed)?;
+        let (reply, answered) = oneshot::channel();
+        queue.ask(work, reply)?;
+        answered.await.map_err(|_| StoreError::Closed)?
     }
 }

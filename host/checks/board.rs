@@ -1,0 +1,381 @@
+//! The owner of every check, in shards, so that a listing never holds up all reporters.
+//!
+//! Must not wait for anything: reports come from the middle of workers' events. What is due is the keeper's, see `keeper`.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc::UnboundedSender, watch},
+    time::Instant,
+};
+
+use super::{
+    Recheck, Report, Watch,
+    check::{Check, Due, Moment, clip},
+    keeper::Deadlines,
+    policy::Flip,
+};
+use crate::{
+    clock::Clock,
+    facts::{CheckStatus, CheckView, Level, Name},
+    journal::Journal,
+    store::{CheckRow, Recent, Store},
+};
+
+const SHARDS: usize = 16;
+/// Subjects one worker may report, and their length in bytes.
+const SUBJECTS: usize = 1_000;
+const SUBJECT_BYTES: usize = 2_048;
+/// How often a worker's refused reports are told again.
+const REFUSED_EVERY: Duration = Duration::from_secs(600);
+/// Of a detail, in an event: the first line, at most this long.
+const TOLD_BYTES: usize = 200;
+
+#[derive(Debug)]
+pub(super) struct Board {
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+    pub deadlines: Deadlines,
+    changed: watch::Sender<u64>,
+    store: Store,
+    journal: Journal,
+    pub clock: Clock,
+    rechecks: UnboundedSender<Recheck>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    workers: HashMap<Name, Worker>,
+    /// Checks whose rows are behind.
+    dirty: Vec<(Name, Arc<str>)>,
+}
+
+#[derive(Debug, Default)]
+struct Worker {
+    /// None: kept from the run before, and nobody has said yet that the worker is still there.
+    watch: Option<Watch>,
+    checks: BTreeMap<Arc<str>, Check>,
+    /// Its config changed: subjects are renewed with the first report of what runs now.
+    renewing: bool,
+    refused: Refused,
+}
+
+/// Reports past a bound: told at once, then counted.
+#[derive(Debug, Default)]
+struct Refused {
+    told: Option<Instant>,
+    untold: u64,
+}
+
+impl Board {
+    pub fn new(store: Store, journal: Journal, clock: Clock, rechecks: UnboundedSender<Recheck>) -> Self {
+        Self {
+            shards: Default::default(),
+            hasher: RandomState::new(),
+            deadlines: Deadlines::default(),
+            changed: watch::channel(0).0,
+            store,
+            journal,
+            clock,
+            rechecks,
+        }
+    }
+
+    /// Puts a check back as it was kept.
+    pub fn restore(&self, row: &CheckRow) {
+        match Check::restore(&row.state, self.moment()) {
+            Ok(check) => {
+                let mut shard = self.shard(&row.worker);
+                shard
+                    .workers
+                    .entry(row.worker.clone())
+                    .or_default()
+                    .checks
+                    .insert(row.subject.clone(), check);
+            }
+            Err(error) => tracing::warn!(worker = &*row.worker, subject = &*row.subject, "a kept check starts anew: {error}"),
+        }
+    }
+
+    /// Puts results of the run before into the views.
+    pub fn remember(&self, recent: &[Recent]) {
+        for Recent { worker, subject, beats } in recent {
+            if let Some(check) = self
+                .shard(worker)
+                .workers
+                .get_mut(worker)
+                .and_then(|worker| worker.checks.get_mut(subject))
+            {
+                check.remember(beats);
+            }
+        }
+        self.moved();
+    }
+
+    pub fn report(&self, report: Report) {
+        let now = self.clock.now();
+        let name = report.worker.clone();
+        let mut guard = self.shard(&name);
+        let Shard { workers, dirty } = &mut *guard;
+        // Not watched: a report that was under way when its worker was removed.
+        let Some(worker) = workers.get_mut(&name) else { return };
+        let Some(watch) = worker.watch.clone() else { return };
+        let known = worker.checks.get_key_value(&*report.subject).map(|(subject, _)| subject.clone());
+        let first = known.is_none();
+        let subject = match known {
+            Some(subject) => subject,
+            None if report.subject.len() > SUBJECT_BYTES || worker.checks.len() >= SUBJECTS => {
+                self.refuse(&name, &mut worker.refused, now);
+                return;
+            }
+            None => Arc::from(&*report.subject),
+        };
+        if std::mem::take(&mut worker.renewing) {
+            for (subject, check) in &mut worker.checks {
+                check.renew(&watch, now);
+                self.arm(&name, subject, check, &watch);
+            }
+        }
+        let at = Moment { now, wall: report.at };
+        let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(at));
+        let (judgement, row) = check.report(report, &subject, &watch, now);
+        self.store.record_results(vec![row]);
+        // A check that begins well is no news.
+        match judgement.flip.filter(|flip| !first || flip.to == CheckStatus::Down) {
+            Some(flip) => {
+                self.tell(&name, &subject, check, flip);
+                self.keep(&name, &subject, check);
+            }
+            None => self.soil(&name, &subject, check, dirty),
+        }
+        self.arm(&name, &subject, check, &watch);
+        if let Some(after) = judgement.recheck {
+            // Nobody there to tick it: the host is on its way down.
+            let _ = self.rechecks.send(Recheck { worker: name, after });
+        }
+        drop(guard);
+        self.moved();
+    }
+
+    pub fn watch(&self, name: &Name, watch: Watch) {
+        let at = self.moment();
+        {
+            let mut guard = self.shard(name);
+            let worker = guard.workers.entry(name.clone()).or_default();
+            let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
+            for (subject, check) in &mut worker.checks {
+                if let Some(flip) = check.watched(&watch, resumed, at) {
+                    self.tell(name, subject, check, flip);
+                    self.keep(name, subject, check);
+                }
+                self.arm(name, subject, check, &watch);
+            }
+            worker.watch = Some(watch);
+        }
+        self.moved();
+    }
+
+    pub fn renew(&self, name: &str) {
+        if let Some(worker) = self.shard(name).workers.get_mut(name) {
+            worker.renewing = true;
+        }
+    }
+
+    pub fn remove(&self, name: &str) {
+        {
+            let mut guard = self.shard(name);
+            let Some((name, worker)) = guard.workers.remove_entry(name) else {
+                return;
+            };
+            // Told to the store under the lock: a worker of that name that comes back writes after it.
+            self.store
+                .record_forgotten(worker.checks.into_keys().map(|subject| (name.clone(), subject)).collect());
+        }
+        self.moved();
+    }
+
+    pub fn views(&self, only: Option<&str>) -> Vec<CheckView> {
+        let wall = self.clock.wall();
+        let mut views = Vec::new();
+        let mut add = |name: &Name, worker: &Worker| {
+            if worker.watch.is_some() {
+                views.extend(worker.checks.iter().map(|(subject, check)| check.view(name, subject, wall)));
+            }
+        };
+        if let Some(only) = only {
+            if let Some((name, worker)) = self.shard(only).workers.get_key_value(only) {
+                add(name, worker);
+            }
+        } else {
+            for shard in &self.shards {
+                lock(shard).workers.iter().for_each(|(name, worker)| add(name, worker));
+            }
+        }
+        views.sort_unstable_by(|a, b| (&a.worker, &a.subject).cmp(&(&b.worker, &b.subject)));
+        views
+    }
+
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// A check's deadline has come, or came once and moved on since.
+    pub fn due(&self, name: &Name, subject: &Arc<str>, armed: Instant) {
+        let at = self.moment();
+        {
+            let mut guard = self.shard(name);
+            let Some(worker) = guard.workers.get_mut(name) else { return };
+            let Some(check) = worker.checks.get_mut(subject) else { return };
+            if check.armed != Some(armed) {
+                return;
+            }
+            check.armed = None;
+            let watch = worker.watch.clone().unwrap_or_else(unwatched);
+            match check.due(&watch, at) {
+                Due::Nothing => {}
+                Due::Silent(flip) => {
+                    if let Some(flip) = flip {
+                        self.tell(name, subject, check, flip);
+                    }
+                    self.keep(name, subject, check);
+                }
+                Due::Gone => {
+                    worker.checks.remove(subject);
+                    self.store.record_forgotten(vec![(name.clone(), subject.clone())]);
+                }
+            }
+            if let Some(check) = worker.checks.get_mut(subject) {
+                self.arm(name, subject, check, &watch);
+            }
+        }
+        self.moved();
+    }
+
+    /// Writes the rows that are behind.
+    pub fn write(&self) {
+        let wall = self.clock.wall();
+        for shard in &self.shards {
+            let mut guard = lock(shard);
+            let Shard { workers, dirty } = &mut *guard;
+            let rows = dirty.drain(..).filter_map(|(name, subject)| {
+                let check = workers.get_mut(&name)?.checks.get_mut(&subject).filter(|check| check.dirty)?;
+                check.row(&name, &subject, wall).ok()
+            });
+            // Under the lock: a removal must come after it in the store's line.
+            self.store.record_checks(rows.collect());
+        }
+    }
+
+    /// All rows, written and on disk.
+    pub async fn flush(&self) {
+        self.write();
+        if let Err(error) = self.store.flush().await {
+            tracing::error!("checks could not be written: {error}");
+        }
+    }
+
+    /// Puts every restored check's deadline in place: a worker that is never named again must not stay for ever.
+    pub fn arm_all(&self) {
+        for shard in &self.shards {
+            for (name, worker) in &mut lock(shard).workers {
+                let watch = worker.watch.clone().unwrap_or_else(unwatched);
+                worker
+                    .checks
+                    .iter_mut()
+                    .for_each(|(subject, check)| self.arm(name, subject, check, &watch));
+            }
+        }
+    }
+
+    fn arm(&self, name: &Name, subject: &Arc<str>, check: &mut Check, watch: &Watch) {
+        // A deadline that moves away is left where it is and looked at when it comes: reports touch no shared heap.
+        if let Some(deadline) = check.deadline(watch)
+            && check.armed.is_none_or(|armed| deadline < armed)
+        {
+            check.armed = Some(deadline);
+            self.deadlines.add(deadline, name, subject);
+        }
+    }
+
+    fn tell(&self, name: &Name, subject: &str, check: &Check, flip: Flip) {
+        let level = if flip.to == CheckStatus::Down { Level::Warn } else { Level::Info };
+        let detail = clip(check.detail().lines().next().unwrap_or_default(), TOLD_BYTES);
+        let colon = if detail.is_empty() { "" } else { ": " };
+        let (from, to) = (flip.from.as_str(), flip.to.as_str());
+        self.journal.event(
+            "check.changed",
+            level,
+            Some(name),
+            format!("{name} {subject} {from} -> {to}{colon}{detail}"),
+        );
+    }
+
+    /// Writes a check's row now.
+    fn keep(&self, name: &Name, subject: &Arc<str>, check: &mut Check) {
+        if let Ok(row) = check.row(name, subject, self.clock.wall()) {
+            self.store.record_checks(vec![row]);
+        }
+    }
+
+    /// Leaves a check's row to the next batch.
+    fn soil(&self, name: &Name, subject: &Arc<str>, check: &mut Check, dirty: &mut Vec<(Name, Arc<str>)>) {
+        if std::mem::replace(&mut check.dirty, true) {
+            return;
+        }
+        if dirty.is_empty() {
+            self.deadlines.write_soon(self.clock.now());
+        }
+        dirty.push((name.clone(), subject.clone()));
+    }
+
+    fn refuse(&self, name: &Name, refused: &mut Refused, now: Instant) {
+        if refused.told.is_some_and(|told| now.duration_since(told) < REFUSED_EVERY) {
+            refused.untold += 1;
+            return;
+        }
+        let more = match std::mem::take(&mut refused.untold) {
+            0 => String::new(),
+            reports => format!("; {reports} more reports since this was last said"),
+        };
+        refused.told = Some(now);
+        let message =
+            format!("{name} reports more than {SUBJECTS} subjects, or longer ones than {SUBJECT_BYTES} bytes: those are not kept{more}");
+        self.journal.event("check.refused", Level::Warn, Some(name), message);
+    }
+
+    fn moved(&self) {
+        self.changed.send_modify(|generation| *generation += 1);
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: self.clock.now(),
+            wall: self.clock.wall(),
+        }
+    }
+
+    fn shard(&self, name: &str) -> MutexGuard<'_, Shard> {
+        let [first, ..] = &self.shards;
+        let index = self.hasher.hash_one(name) as usize % SHARDS;
+        lock(self.shards.get(index).unwrap_or(first))
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How a check is judged whose worker nobody named since the start: never silent, gone after a day.
+fn unwatched() -> Watch {
+    Watch {
+        policy: Default::default(),
+        interval: None,
+        paused: false,
+        maintenance: false,
+    }
+}

@@ -1,0 +1,317 @@
+//! One check: its machine, its uptime and what a person sees of it.
+//!
+//! Must not know other checks or write anything: it is told the time and answers what to do.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{
+    Report, Watch,
+    policy::{self, Flip, Judgement, Machine},
+    uptime::{Kind, Seen, Uptime},
+};
+use crate::{
+    facts::{Beat, CheckStatus, CheckView, Evidence, Name},
+    store::{CheckRow, ResultRow},
+};
+
+/// Results kept for a view.
+pub(super) const BEATS: usize = 30;
+/// Of a report's detail: kept for a view, and over a restart.
+const DETAIL_BYTES: usize = 4 << 10;
+const DETAIL_BYTES_SAVED: usize = 512;
+/// A check nobody reports any more is gone after this; a push check, whose silence is the news, after a month.
+const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const PUSH_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The shortest time a subject has to show up again after its worker's config changed: a slow target may take its event's whole timeout.
+const RENEWAL_AT_LEAST: Duration = Duration::from_secs(20);
+/// The longest silence that a guest may ask for.
+const VALID_FOR_AT_MOST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// The two clocks at one moment: deadlines go by the one that never jumps, what people read by the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub now: Instant,
+    pub wall: Timestamp,
+}
+
+/// What came due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    Silent(Option<Flip>),
+    /// Not reported for so long that it isn't a check any more.
+    Gone,
+}
+
+#[derive(Debug)]
+pub(super) struct Check {
+    machine: Machine,
+    uptime: Uptime,
+    last: Option<Timestamp>,
+    latency_ms: Option<f64>,
+    valid_for: Option<Duration>,
+    detail: Box<str>,
+    evidence: Option<Box<Evidence>>,
+    beats: VecDeque<Compact>,
+    /// Where silence counts from: the last result, or when host or worker came back.
+    heard: Instant,
+    /// This silence was judged already.
+    silent: bool,
+    /// The last result is of this run, and from after the last pause: time may count by it.
+    current: bool,
+    /// Must be reported until then: its worker's config changed, and it may not be in it any more.
+    renew_until: Option<Instant>,
+    /// Seen time that no history row has told yet.
+    untold: Seen,
+    /// The earliest deadline that the board's heap holds for it.
+    pub armed: Option<Instant>,
+    /// Changed since its row was written.
+    pub dirty: bool,
+}
+
+/// A beat in 16 bytes: there are thirty for every check.
+#[derive(Debug, Clone, Copy)]
+struct Compact {
+    at: i64,
+    /// `u32::MAX`: none.
+    latency_us: u32,
+    status: CheckStatus,
+}
+
+/// What survives a restart.
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    machine: Machine,
+    uptime: Uptime,
+    last: Option<Timestamp>,
+    latency_ms: Option<f64>,
+    valid_for_ms: Option<u64>,
+    detail: String,
+}
+
+impl Check {
+    pub fn new(at: Moment) -> Self {
+        Self {
+            machine: Machine::new(at.wall),
+            uptime: Uptime::new(at.wall.as_millisecond()),
+            last: None,
+            latency_ms: None,
+            valid_for: None,
+            detail: Box::default(),
+            evidence: None,
+            beats: VecDeque::new(),
+            heard: at.now,
+            silent: false,
+            current: false,
+            renew_until: None,
+            untold: Seen::default(),
+            armed: None,
+            dirty: false,
+        }
+    }
+
+    /// As it was when the host stopped; silence counts from now, and the time between is unseen.
+    pub fn restore(state: &serde_json::Value, at: Moment) -> Result<Self, serde_json::Error> {
+        let saved = Saved::deserialize(state)?;
+        Ok(Self {
+            machine: saved.machine,
+            uptime: saved.uptime,
+            last: saved.last,
+            latency_ms: saved.latency_ms,
+            valid_for: saved.valid_for_ms.map(Duration::from_millis),
+            detail: saved.detail.into(),
+            ..Self::new(at)
+        })
+    }
+
+    /// The row to keep; accounts for the time up to now, so that a restart loses none that was seen.
+    pub fn row(&mut self, worker: &Name, subject: &Arc<str>, wall: Timestamp) -> Result<CheckRow, serde_json::Error> {
+        self.dirty = false;
+        self.untold.add(self.uptime.settle(wall.as_millisecond()));
+        let state = serde_json::to_value(Saved {
+            machine: self.machine.clone(),
+            uptime: self.uptime.clone(),
+            last: self.last,
+            latency_ms: self.latency_ms,
+            valid_for_ms: self.valid_for.map(millis),
+            detail: clip(&self.detail, DETAIL_BYTES_SAVED).to_owned(),
+        })?;
+        Ok(CheckRow {
+            worker: worker.clone(),
+            subject: subject.clone(),
+            state,
+        })
+    }
+
+    /// Takes a report; answers what it led to and its row for history.
+    pub fn report(&mut self, report: Report, subject: &Arc<str>, watch: &Watch, now: Instant) -> (Judgement, ResultRow) {
+        self.heard = now;
+        self.silent = false;
+        self.current = true;
+        self.renew_until = None;
+        self.last = Some(report.at);
+        self.latency_ms = report.latency_ms.or(self.latency_ms);
+        self.valid_for = report
+            .valid_for
+            .filter(|quiet| !quiet.is_zero())
+            .map(|quiet| quiet.min(VALID_FOR_AT_MOST));
+        self.detail = clip(&report.detail, DETAIL_BYTES).into();
+        self.evidence.clone_from(&report.evidence);
+        if self.beats.len() >= BEATS {
+            self.beats.pop_front();
+        }
+        self.beats.push_back(Compact::new(report.at, report.status, report.latency_ms));
+        let judgement = self.machine.result(report.status, watch, report.at);
+        self.account(watch, report.at);
+        let told = std::mem::take(&mut self.untold);
+        let row = ResultRow {
+            worker: report.worker,
+            subject: subject.clone(),
+            at: report.at,
+            status: report.status,
+            latency_ms: report.latency_ms,
+            evidence: report.evidence,
+            up_ms: told.up_ms,
+            degraded_ms: told.degraded_ms,
+            down_ms: told.down_ms,
+        };
+        (judgement, row)
+    }
+
+    /// Its worker is judged otherwise from now on; `resumed`: it was paused, so silence counts from now.
+    pub fn watched(&mut self, watch: &Watch, resumed: bool, at: Moment) -> Option<Flip> {
+        if resumed {
+            self.heard = at.now;
+            self.silent = false;
+            self.current = false;
+        }
+        let flip = self.machine.show(watch, at.wall);
+        self.account(watch, at.wall);
+        flip
+    }
+
+    /// Its worker's config changed, and the worker has reported since.
+    pub fn renew(&mut self, watch: &Watch, now: Instant) {
+        let interval = watch.interval.unwrap_or(LIFE);
+        self.renew_until = now.checked_add(interval.saturating_mul(2).max(RENEWAL_AT_LEAST));
+    }
+
+    /// When it must be looked at if nothing is reported until then. A paused check has no deadline.
+    pub fn deadline(&self, watch: &Watch) -> Option<Instant> {
+        if watch.paused {
+            return None;
+        }
+        let silence = policy::patience(watch, self.valid_for)
+            .filter(|_| !self.silent)
+            .and_then(|(quiet, _)| self.heard.checked_add(quiet));
+        [silence, self.renew_until, self.end(watch)].into_iter().flatten().min()
+    }
+
+    /// Judges the silence so far.
+    pub fn due(&mut self, watch: &Watch, at: Moment) -> Due {
+        if self.deadline(watch).is_none_or(|deadline| deadline > at.now) {
+            return Due::Nothing;
+        }
+        if [self.renew_until, self.end(watch)].into_iter().flatten().any(|end| end <= at.now) {
+            return Due::Gone;
+        }
+        self.silent = true;
+        let Some((_, verdict)) = policy::patience(watch, self.valid_for) else {
+            return Due::Nothing;
+        };
+        let flip = self.machine.silence(verdict, watch, at.wall);
+        self.account(watch, at.wall);
+        Due::Silent(flip)
+    }
+
+    /// Puts older results before those that came since the start.
+    pub fn remember(&mut self, older: &[Beat]) {
+        let room = BEATS.saturating_sub(self.beats.len());
+        let first = self.beats.front().map_or(i64::MAX, |beat| beat.at);
+        for beat in older.iter().rev().filter(|beat| beat.at.as_millisecond() < first).take(room) {
+            self.beats.push_front(Compact::new(beat.at, beat.status, beat.latency_ms));
+        }
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub fn view(&self, worker: &Name, subject: &Arc<str>, wall: Timestamp) -> CheckView {
+        let figures = self.uptime.figures(wall.as_millisecond());
+        CheckView {
+            worker: worker.clone(),
+            subject: subject.to_string(),
+            status: self.machine.shown(),
+            latency_ms: self.latency_ms,
+            since: self.machine.since(),
+            uptime: figures.uptime,
+            coverage: figures.coverage,
+            last: self.last,
+            detail: self.detail.to_string(),
+            evidence: self.evidence.as_deref().cloned(),
+            confirming: self.machine.confirming(),
+            recent: self.beats.iter().map(|beat| beat.view()).collect(),
+        }
+    }
+
+    /// From now on time counts as what is shown, as long as the last result (or a silence that is down) stands for it.
+    fn account(&mut self, watch: &Watch, wall: Timestamp) {
+        let kind = match self.machine.shown() {
+            CheckStatus::Up => Some(Kind::Up),
+            CheckStatus::Degraded => Some(Kind::Degraded),
+            CheckStatus::Down => Some(Kind::Down),
+            CheckStatus::Unknown | CheckStatus::Maintenance | CheckStatus::Paused => None,
+        }
+        .filter(|_| self.current || self.silent);
+        let until = match (self.last, policy::patience(watch, self.valid_for)) {
+            (Some(last), Some((quiet, _))) if !self.silent => Some(
+                last.as_millisecond()
+                    .saturating_add(i64::try_from(quiet.as_millis()).unwrap_or(i64::MAX)),
+            ),
+            _ => None,
+        };
+        self.untold.add(self.uptime.mark(wall.as_millisecond(), kind, until));
+    }
+
+    /// When a check that nobody reports any more is gone.
+    fn end(&self, watch: &Watch) -> Option<Instant> {
+        let shortest = if self.valid_for.is_some() { PUSH_LIFE } else { LIFE };
+        let quiet = policy::patience(watch, self.valid_for).map_or(Duration::ZERO, |(quiet, _)| quiet);
+        self.heard.checked_add(shortest.max(quiet.saturating_mul(2)))
+    }
+}
+
+impl Compact {
+    fn new(at: Timestamp, status: CheckStatus, latency_ms: Option<f64>) -> Self {
+        let latency_us = latency_ms
+            .filter(|ms| ms.is_finite())
+            .map_or(u32::MAX, |ms| (ms * 1_000.0).round() as u32);
+        Self {
+            at: at.as_millisecond(),
+            latency_us,
+            status,
+        }
+    }
+
+    fn view(self) -> Beat {
+        Beat {
+            at: Timestamp::from_millisecond(self.at).unwrap_or(Timestamp::UNIX_EPOCH),
+            status: self.status,
+            latency_ms: (self.latency_us != u32::MAX).then(|| f64::from(self.latency_us) / 1_000.0),
+        }
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The start of a text, cut between characters.
+pub(super) fn clip(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}

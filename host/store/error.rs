@@ -1,0 +1,80 @@
+//! What can go wrong with kept facts, one sentence a case, naming the file and the way out.
+//!
+//! Must not hold anything that ties an error to a connection: one failed commit answers many callers.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or the database said no.
+    #[error("{what}: {source}")]
+    Sqlite { what: String, source: rusqlite::Error },
+    #[error("{what}: {source}")]
+    Io { what: String, source: std::io::Error },
+    /// The file is there but is not what it should be; the sentence says the way out.
+    #[error("{0}")]
+    Corrupt(String),
+    /// The linked SQLite or the file system lacks what the store stands on.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A short id that fits several records; the sentence lists them.
+    #[error("{0}")]
+    Ambiguous(String),
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// For `map_err`: what was tried with which file.
+    pub(super) fn sqlite(what: &str, path: &Path) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |source| match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::corrupt(path, "is not a database"),
+            Some(ErrorCode::DatabaseCorrupt) => Self::corrupt(path, "is damaged"),
+            _ => Self::Sqlite {
+                what: format!("{what} {}", path.display()),
+                source,
+            },
+        }
+    }
+
+    pub(super) fn io(what: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io {
+            what: format!("{what} {}", path.display()),
+            source,
+        }
+    }
+
+    pub(super) fn corrupt(path: &Path, how: &str) -> Self {
+        Self::Corrupt(format!(
+            "{0} {how}: restore it from a backup, or move it aside (with {0}-wal and -shm) to start empty",
+            path.display()
+        ))
+    }
+
+    /// The same failure for the next caller of a batch (the sources can't be cloned).
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Sqlite { what, source } => Self::Sqlite {
+                what: what.clone(),
+                source: sqlite_again(source),
+            },
+            Self::Io { what, source } => Self::Io {
+                what: what.clone(),
+                source: std::io::Error::new(source.kind(), source.to_string()),
+            },
+            Self::Corrupt(sentence) => Self::Corrupt(sentence.clone()),
+            Self::Unsupported(sentence) => Self::Unsupported(sentence.clone()),
+            Self::Ambiguous(sentence) => Self::Ambiguous(sentence.clone()),
+            Self::Closed => Self::Closed,
+        }
+    }
+}
+
+fn sqlite_again(source: &rusqlite::Error) -> rusqlite::Error {
+    match source {
+        rusqlite::Error::SqliteFailure(code, message) => rusqlite::Error::SqliteFailure(*code, message.clone()),
+        other => rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR), Some(other.to_string())),
+    }
+}
