@@ -45,7 +45,7 @@ pub(super) fn corrected_name(name: &str) -> Option<String> {
 }
 
 /// The known word that `written` was most likely meant to be.
-pub(super) fn nearest<'w>(written: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(written: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let length = written.chars().count();
     if length > 64 {
         return None;

@@ -19,7 +19,7 @@ mod differences;
 mod each;
 pub mod edit;
 mod grants;
-mod hints;
+pub(crate) mod hints;
 mod parser;
 mod reader;
 mod references;
