@@ -12,6 +12,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::{
+    fault::{Fault, short},
     folder::Stamp,
     lower::{Loader, Part},
     memory::Memory,
@@ -25,24 +26,6 @@ use crate::{
 
 /// Components read and compiled side by side.
 const LOADS_AT_ONCE: usize = 4;
-
-/// Why a worker can't run on what its component's file holds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fault {
-    /// The manifest field it is about.
-    pub field: &'static str,
-    pub message: String,
-    pub hint: Option<String>,
-    /// Nothing new may be built on this component until it is mended.
-    pub blocks: bool,
-}
-
-impl Fault {
-    /// Of field `component`; blocks.
-    pub fn component(message: impl Into<String>, hint: Option<String>) -> Self {
-        Self { field: "component", message: message.into(), hint, blocks: true }
-    }
-}
 
 /// What a worker runs on, and what there is to say about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,13 +80,19 @@ pub struct Table<C> {
 
 impl<C> Default for Table<C> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new(), loaded: HashMap::new() }
+        Self {
+            entries: BTreeMap::new(),
+            loaded: HashMap::new(),
+        }
     }
 }
 
 impl<C> Clone for Table<C> {
     fn clone(&self) -> Self {
-        Self { entries: self.entries.clone(), loaded: self.loaded.clone() }
+        Self {
+            entries: self.entries.clone(),
+            loaded: self.loaded.clone(),
+        }
     }
 }
 
@@ -123,8 +112,10 @@ impl<C: Part> Table<C> {
     /// Looks at these components' files and loads what changed; `afresh` reads them even when they seem unchanged.
     /// What a file can't give any more is taken from the bytes that `memory` names.
     pub async fn look(&mut self, names: BTreeSet<Arc<str>>, afresh: bool, dir: &Path, loader: &dyn Loader<C>, memory: &Memory) {
-        let known: Vec<_> =
-            names.into_iter().map(|name| (self.entries.get(&name).filter(|_| !afresh).map(|entry| entry.stamp), name)).collect();
+        let known: Vec<_> = names
+            .into_iter()
+            .map(|name| (self.entries.get(&name).filter(|_| !afresh).map(|entry| entry.stamp), name))
+            .collect();
         let loads = stream::iter(known).map(|(known, name)| async move {
             let stamp = plugins::stamp(dir, &name).await;
             if known == Some(stamp) {
@@ -158,13 +149,17 @@ impl<C: Part> Table<C> {
     /// What ran before the host started, when its bytes were kept.
     async fn remembered(&mut self, name: &str, loader: &dyn Loader<C>, memory: &Memory) -> Option<Rollover> {
         let digest = memory.digests.get(name)?;
-        self.keep(digest, loader).await.then(|| Rollover::new(digest.clone()).refusing(memory.refused(name)))
+        self.keep(digest, loader)
+            .await
+            .then(|| Rollover::new(digest.clone()).refusing(memory.refused(name)))
     }
 
     /// Loads kept bytes; false when there are none.
     pub async fn keep(&mut self, digest: &Digest, loader: &dyn Loader<C>) -> bool {
         if !self.loaded.contains_key(digest) {
-            let Some(component) = loader.load_digest(digest).await else { return false };
+            let Some(component) = loader.load_digest(digest).await else {
+                return false;
+            };
             self.loaded.insert(digest.clone(), component);
         }
         true
@@ -183,7 +178,9 @@ impl<C: Part> Table<C> {
         }
         for worker in workers.filter(|worker| worker.run.digest.is_none()) {
             let name = &worker.run.component;
-            let Some(component) = rolls.to.get(name).and_then(|digest| self.loaded.get(digest)) else { continue };
+            let Some(component) = rolls.to.get(name).and_then(|digest| self.loaded.get(digest)) else {
+                continue;
+            };
             if let Err(reason) = component.can_serve(&worker.run) {
                 let reason = format!("{} can't serve worker \"{}\": {reason}", short(component.digest()), worker.name);
                 rolls.to.remove(name);
@@ -196,16 +193,28 @@ impl<C: Part> Table<C> {
     /// What a worker runs on once `rolls` happened.
     pub fn choose(&self, run: &RunSpec, rolls: &Rolls) -> Choice {
         let Some(entry) = self.entries.get(&run.component) else {
-            return Choice { digest: None, fault: Some(Fault::component("was not looked at", None)) };
+            return Choice {
+                digest: None,
+                fault: Some(Fault::component("was not looked at", None)),
+            };
         };
         let mut choice = match &run.digest {
             Some(pinned) => self.pinned(entry, pinned),
             None => unpinned(entry, &run.component, rolls),
         };
-        let serves = choice.digest.as_ref().and_then(|digest| self.loaded.get(digest)).map(|component| component.can_serve(run));
+        let serves = choice
+            .digest
+            .as_ref()
+            .and_then(|digest| self.loaded.get(digest))
+            .map(|component| component.can_serve(run));
         match serves {
             Some(Ok(())) => {}
-            Some(Err(reason)) => choice = Choice { digest: None, fault: Some(Fault::component(reason, None)) },
+            Some(Err(reason)) => {
+                choice = Choice {
+                    digest: None,
+                    fault: Some(Fault::component(reason, None)),
+                }
+            }
             None => choice.digest = None,
         }
         choice
@@ -218,10 +227,12 @@ impl<C: Part> Table<C> {
             Ok(found) => Some(Fault {
                 field: "digest",
                 message: format!("the file has {found}, not the pinned {pinned}"),
-                hint: Some(format!("write digest = \"{found}\" if that is the right file, else put the pinned one back")),
+                hint: Some(format!(
+                    "write digest = \"{found}\" if that is the right file, else put the pinned one back"
+                )),
                 blocks: true,
             }),
-            Err(fault) => Some(keeps(fault, kept.as_ref())),
+            Err(fault) => Some(fault.keeping(kept.as_ref())),
         };
         Choice { digest: kept, fault }
     }
@@ -237,7 +248,11 @@ impl<C: Part> Table<C> {
             let rollover = entry.rollover.get_or_insert_with(|| Rollover::new(current.clone()));
             if let Some(to) = rolls.to.get(name) {
                 rollover.roll(to.clone(), now);
-                rolled.push(Rolled { component: name.clone(), from: current, to: to.clone() });
+                rolled.push(Rolled {
+                    component: name.clone(),
+                    from: current,
+                    to: to.clone(),
+                });
             }
         }
         rolled
@@ -280,7 +295,10 @@ impl<C: Part> Table<C> {
 
     /// Goes back. False when there is no way.
     pub fn fault(&mut self, name: &str, digest: &Digest, reason: String, now: Instant) -> bool {
-        self.entries.get_mut(name).and_then(|entry| entry.rollover.as_mut()).is_some_and(|rollover| rollover.fault(digest, reason, now))
+        self.entries
+            .get_mut(name)
+            .and_then(|entry| entry.rollover.as_mut())
+            .is_some_and(|rollover| rollover.fault(digest, reason, now))
     }
 
     /// When the next probation ends.
@@ -290,7 +308,10 @@ impl<C: Part> Table<C> {
 
     /// Ends probations that are over.
     pub fn expire(&mut self, now: Instant) {
-        self.entries.values_mut().filter_map(|entry| entry.rollover.as_mut()).for_each(|rollover| rollover.expire(now));
+        self.entries
+            .values_mut()
+            .filter_map(|entry| entry.rollover.as_mut())
+            .for_each(|rollover| rollover.expire(now));
     }
 
     /// What a later start must know.
@@ -310,32 +331,35 @@ impl<C: Part> Table<C> {
 
 fn unpinned(entry: &Entry, name: &str, rolls: &Rolls) -> Choice {
     if let Some(to) = rolls.to.get(name) {
-        return Choice { digest: Some(to.clone()), fault: None };
+        return Choice {
+            digest: Some(to.clone()),
+            fault: None,
+        };
     }
     let current = entry.current();
-    let refused = entry.rollover.as_ref().and_then(Rollover::refused).filter(|refused| entry.file.as_ref() == Ok(&refused.digest));
+    let refused = entry
+        .rollover
+        .as_ref()
+        .and_then(Rollover::refused)
+        .filter(|refused| entry.file.as_ref() == Ok(&refused.digest));
     let fault = match (&entry.file, rolls.blocked.get(name), refused) {
-        (Err(fault), _, _) => Some(keeps(fault, current)),
-        (Ok(_), Some(reason), _) => Some(Fault { blocks: false, ..keeps(&Fault::component(reason.clone(), None), current) }),
+        (Err(fault), _, _) => Some(fault.keeping(current)),
+        (Ok(_), Some(reason), _) => Some(Fault {
+            blocks: false,
+            ..Fault::component(reason.clone(), None).keeping(current)
+        }),
         (Ok(found), None, Some(refused)) => {
             let message = format!("{} was taken back: {}", short(found), refused.reason);
             let hint = Some("it is tried again when the file changes".to_owned());
-            Some(Fault { blocks: false, ..keeps(&Fault::component(message, hint), current) })
+            Some(Fault {
+                blocks: false,
+                ..Fault::component(message, hint).keeping(current)
+            })
         }
         (Ok(_), None, None) => None,
     };
-    Choice { digest: current.cloned(), fault }
-}
-
-/// The fault, with what runs in spite of it.
-fn keeps(fault: &Fault, running: Option<&Digest>) -> Fault {
-    match running {
-        Some(digest) => Fault { message: format!("{}; {} keeps running", fault.message, short(digest)), ..fault.clone() },
-        None => fault.clone(),
+    Choice {
+        digest: current.cloned(),
+        fault,
     }
-}
-
-/// A digest as a sentence shows it.
-pub fn short(digest: &Digest) -> &str {
-    digest.0.get(.."sha256:".len() + 12).unwrap_or(&digest.0)
 }

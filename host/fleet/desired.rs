@@ -53,7 +53,12 @@ impl Desired {
                 }
             }
         }
-        Self { generation, files, units, index }
+        Self {
+            generation,
+            files,
+            units,
+            index,
+        }
     }
 
     /// The same state under another number.

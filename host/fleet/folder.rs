@@ -84,15 +84,28 @@ pub fn is_manifest(name: &str) -> bool {
     name.ends_with(".toml") && !name.starts_with(['.', '#']) && name.len() > ".toml".len()
 }
 
-/// The names of all manifests, sorted. Names that are not UTF-8 come as problems. Err: the folder itself can't be read.
-pub fn list(dir: &Path) -> Result<(Vec<Arc<str>>, Vec<Problem>), Box<Problem>> {
+/// The manifests in a folder.
+#[derive(Debug)]
+pub struct Listing {
+    /// Sorted.
+    pub names: Vec<Arc<str>>,
+    /// Names that can't be read as such.
+    pub problems: Vec<Problem>,
+}
+
+/// Lists a folder. Err: the folder itself can't be read.
+pub fn list(dir: &Path) -> Result<Listing, Box<Problem>> {
     let refused = |error: &io::Error| {
         let hint = match error.kind() {
             io::ErrorKind::NotFound => "make the folder; until then everything keeps running as it was",
             io::ErrorKind::PermissionDenied => "let the user that skep runs as read it",
             _ => "until it can be read everything keeps running as it was",
         };
-        Box::new(problem(&dir.display().to_string(), format!("the manifests folder can't be read: {error}"), hint))
+        Box::new(problem(
+            &dir.display().to_string(),
+            format!("the manifests folder can't be read: {error}"),
+            hint,
+        ))
     };
     let mut names = Vec::new();
     let mut problems = Vec::new();
@@ -109,17 +122,23 @@ pub fn list(dir: &Path) -> Result<(Vec<Arc<str>>, Vec<Problem>), Box<Problem>> {
     }
     names.sort_unstable();
     if names.len() > MAX_FILES {
-        let message = format!("{} manifests in one folder; at most {MAX_FILES} are read, in order of their names", names.len());
+        let message = format!(
+            "{} manifests in one folder; at most {MAX_FILES} are read, in order of their names",
+            names.len()
+        );
         problems.push(problem(&dir.display().to_string(), message, "put more workers into one file"));
         names.truncate(MAX_FILES);
     }
-    Ok((names, problems))
+    Ok(Listing { names, problems })
 }
 
 /// Looks at one file; reads it when its stamp is not `known`.
 pub fn look(dir: &Path, name: &str, known: Option<Stamp>) -> Look {
     let path = dir.join(name);
-    let unusable = |message: String, hint: &str, stamp| Look::Unusable { problem: problem(name, message, hint), stamp };
+    let unusable = |message: String, hint: &str, stamp| Look::Unusable {
+        problem: problem(name, message, hint),
+        stamp,
+    };
     let metadata = match fs::metadata(&path) {
         Ok(metadata) => metadata,
         Err(_) if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => return Look::Absent,
@@ -134,7 +153,11 @@ pub fn look(dir: &Path, name: &str, known: Option<Stamp>) -> Look {
     }
     let stamp = Some(stamp);
     if metadata.is_dir() {
-        return unusable("is a directory, not a manifest".into(), "rename it so that its name doesn't end in .toml, or remove it", stamp);
+        return unusable(
+            "is a directory, not a manifest".into(),
+            "rename it so that its name doesn't end in .toml, or remove it",
+            stamp,
+        );
     }
     if !metadata.is_file() {
         return unusable("is not a regular file".into(), "put a text file in its place", stamp);
@@ -147,15 +170,21 @@ pub fn look(dir: &Path, name: &str, known: Option<Stamp>) -> Look {
         );
     }
     match read(&path) {
-        Ok((bytes, stamp)) if bytes.len() as u64 > MAX_FILE_BYTES => {
-            unusable(format!("has more than {MAX_FILE_BYTES} bytes (8 MiB)"), "split it into several files", Some(stamp))
-        }
+        Ok((bytes, stamp)) if bytes.len() as u64 > MAX_FILE_BYTES => unusable(
+            format!("has more than {MAX_FILE_BYTES} bytes (8 MiB)"),
+            "split it into several files",
+            Some(stamp),
+        ),
         Ok((bytes, stamp)) => match String::from_utf8(bytes) {
             Ok(text) => Look::Text { text: text.into(), stamp },
             Err(error) => {
                 let good = error.utf8_error().valid_up_to();
                 let line = 1 + error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
-                unusable(format!("is not UTF-8 text (line {line}, byte {good})"), "save it as UTF-8", Some(stamp))
+                unusable(
+                    format!("is not UTF-8 text (line {line}, byte {good})"),
+                    "save it as UTF-8",
+                    Some(stamp),
+                )
             }
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Look::Absent,
@@ -203,7 +232,9 @@ pub fn write(dir: &Path, edits: &[Edit]) -> Result<BTreeMap<Arc<str>, Stamp>, Wr
             _ => {}
         }
     }
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| refusal(&error, "the folder"))?;
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| refusal(&error, "the folder"))?;
     Ok(stamps)
 }
 
@@ -220,7 +251,11 @@ impl Draft {
     fn make(dir: &Path, name: &Arc<str>, text: &str) -> Result<Self, WriteError> {
         let to = dir.join(&**name);
         // A link stays a link: what it points at is replaced.
-        let to = if to.is_symlink() { fs::canonicalize(&to).map_err(|error| refusal(&error, name))? } else { to };
+        let to = if to.is_symlink() {
+            fs::canonicalize(&to).map_err(|error| refusal(&error, name))?
+        } else {
+            to
+        };
         let at = to.with_file_name(format!(".{name}.skep-new"));
         let mode = fs::metadata(&to).ok().map(|metadata| metadata.permissions().mode());
         let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
@@ -232,7 +267,13 @@ impl Draft {
             .custom_flags(flags)
             .open(&at)
             .map_err(|error| refusal(&error, name))?;
-        let mut draft = Self { name: name.clone(), at, to, file, published: false };
+        let mut draft = Self {
+            name: name.clone(),
+            at,
+            to,
+            file,
+            published: false,
+        };
         draft.fill(text, mode).map_err(|error| refusal(&error, name))?;
         Ok(draft)
     }
@@ -271,5 +312,13 @@ fn refusal(error: &io::Error, what: &str) -> WriteError {
 }
 
 fn problem(file: &str, message: String, hint: &str) -> Problem {
-    Problem { file: file.to_owned(), line: 0, column: 0, worker: None, field: None, message, hint: Some(hint.to_owned()) }
+    Problem {
+        file: file.to_owned(),
+        line: 0,
+        column: 0,
+        worker: None,
+        field: None,
+        message,
+        hint: Some(hint.to_owned()),
+    }
 }

@@ -5,7 +5,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
-    components::Fault,
+    fault::Fault,
     folder::Stamp,
     lower::{Loader, Part},
 };
@@ -48,12 +48,18 @@ async fn hint(dir: &Path, name: &str) -> String {
     }
     let more = if there.len() > FILES_NAMED { ", …" } else { "" };
     let named: Vec<&str> = there.iter().take(FILES_NAMED).map(String::as_str).collect();
-    format!("put it into {}, or name one that is there: {}{more}", dir.display(), named.join(", "))
+    format!(
+        "put it into {}, or name one that is there: {}{more}",
+        dir.display(),
+        named.join(", ")
+    )
 }
 
 async fn available(dir: &Path) -> Vec<String> {
     let mut names = Vec::new();
-    let Ok(mut entries) = tokio::fs::read_dir(dir).await else { return names };
+    let Ok(mut entries) = tokio::fs::read_dir(dir).await else {
+        return names;
+    };
     while let Ok(Some(entry)) = entries.next_entry().await {
         match entry.file_name().into_string() {
             Ok(name) if name.ends_with(".wasm") && !name.starts_with('.') => names.push(name),

@@ -36,7 +36,11 @@ pub struct Rollover {
 impl Rollover {
     /// Bytes that count as proven.
     pub fn new(current: Digest) -> Self {
-        Self { current, before: None, refused: None }
+        Self {
+            current,
+            before: None,
+            refused: None,
+        }
     }
 
     /// Takes over what an earlier run of the host refused.
@@ -91,8 +95,13 @@ impl Rollover {
 
     /// Goes back; false when there is no way back.
     pub fn fault(&mut self, digest: &Digest, reason: String, now: Instant) -> bool {
-        let Some(proven) = self.way_back(digest, now).cloned() else { return false };
-        self.refused = Some(Refusal { digest: std::mem::replace(&mut self.current, proven), reason });
+        let Some(proven) = self.way_back(digest, now).cloned() else {
+            return false;
+        };
+        self.refused = Some(Refusal {
+            digest: std::mem::replace(&mut self.current, proven),
+            reason,
+        });
         self.before = None;
         true
     }

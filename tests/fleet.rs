@@ -1,0 +1,10 @@
+//! The fleet: what a person who edits, drops, applies, deletes and undoes manifests gets to see.
+
+mod acts;
+mod components;
+mod fakes;
+mod faults;
+mod files;
+mod folders;
+mod pure;
+mod support;
