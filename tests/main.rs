@@ -15,6 +15,7 @@ mod support;
 // Rooms, through their public faces.
 mod api; // the admin API: access, bounds, streams, metrics, description
 mod cli; // the command line: help, tables, plans, problems, settings
+mod fleet; // desired state: diff, folder, roll-over, undo
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
 mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments

@@ -96,7 +96,7 @@ fn rooms_use_only_what_the_table_allows() {
             let covers = |of: &&str| **of == *"*" || path == **of || path.starts_with(&format!("{of}::"));
             let own = path == room || path.starts_with(&format!("{room}::"));
             let is_room = path.split("::").next().is_some_and(|first| rooms.contains_key(first));
-            if is_room && !own && !allowed.iter().any(|of| covers(of)) {
+            if is_room && !own && !allowed.iter().any(covers) {
                 wrong.push(format!("{}: {room} may not use crate::{path}", file.display()));
             }
         }

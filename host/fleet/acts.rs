@@ -43,12 +43,7 @@ impl<C: Part> Reconciler<C> {
         let label = set.clone().unwrap_or_else(|| TEXT.to_owned());
         if text.len() as u64 > MAX_FILE_BYTES {
             let message = format!("has {} bytes; at most {MAX_FILE_BYTES} (8 MiB) are applied at once", text.len());
-            return Err(FleetError::Invalid(vec![problem(
-                &label,
-                None,
-                message,
-                "apply it in several parts",
-            )]));
+            return Err(FleetError::Invalid(vec![problem(&label, None, message, "apply it in several parts")]));
         }
         let home = home(set.as_deref(), &text)?;
         let name = label.clone();
@@ -66,9 +61,7 @@ impl<C: Part> Reconciler<C> {
         });
         let placement = placed.await??;
         let texts = placement.texts.clone();
-        let (proposal, texts) = self
-            .consider(texts, Mode::Strict, |problem| placement.translate(problem, &label))
-            .await?;
+        let (proposal, texts) = self.consider(texts, Mode::Strict, |problem| placement.translate(problem, &label)).await?;
         if prune {
             left_over(&proposal, &placement)?;
         }
@@ -94,9 +87,7 @@ impl<C: Part> Reconciler<C> {
     async fn set(&mut self, worker: &str, field: &str, value: toml_edit::Value, cause: Cause) -> Result<Plan, FleetError> {
         let (file, text) = self.stands(&(Kind::Worker, worker.to_owned())).await?;
         let edited = edit::set_field(&text, worker, field, value).map_err(|error| FleetError::Conflict(format!("{file}: {error}")))?;
-        let (proposal, texts) = self
-            .consider(vec![(file, Some(edited.into()))], Mode::Lenient, |problem| problem)
-            .await?;
+        let (proposal, texts) = self.consider(vec![(file, Some(edited.into()))], Mode::Lenient, |problem| problem).await?;
         self.act(proposal, texts, cause, false).await
     }
 
@@ -104,12 +95,7 @@ impl<C: Part> Reconciler<C> {
     pub(super) async fn undo(&mut self, dry_run: bool) -> Result<Plan, FleetError> {
         let mut number = self.saved.memory.undone_to.unwrap_or(self.saved.number);
         let (to, before) = loop {
-            let generation = self
-                .lower
-                .archive
-                .before(number)
-                .await
-                .map_err(|error| FleetError::Internal(error.to_string()))?;
+            let generation = self.lower.archive.before(number).await.map_err(|error| FleetError::Internal(error.to_string()))?;
             let Some(generation) = generation else {
                 return Err(FleetError::Conflict("there is no earlier generation to go back to".to_owned()));
             };
@@ -123,13 +109,7 @@ impl<C: Part> Reconciler<C> {
         for (name, text) in before.iter().filter(|(name, text)| self.saved.texts.get(*name) != Some(*text)) {
             texts.push((name.clone(), Some(text.clone())));
         }
-        texts.extend(
-            self.saved
-                .texts
-                .keys()
-                .filter(|name| !before.contains_key(*name))
-                .map(|name| (name.clone(), None)),
-        );
+        texts.extend(self.saved.texts.keys().filter(|name| !before.contains_key(*name)).map(|name| (name.clone(), None)));
         let (proposal, texts) = self.consider(texts, Mode::Lenient, |problem| problem).await?;
         self.act(proposal, texts, Cause::Undo(to), dry_run).await
     }
@@ -179,11 +159,7 @@ impl<C: Part> Reconciler<C> {
         };
         let mut problems: Vec<Problem> = proposal.problems.iter().filter(to_blame).cloned().map(translate).collect();
         problems.sort_by(in_order);
-        if problems.is_empty() {
-            Ok((proposal, texts))
-        } else {
-            Err(FleetError::Invalid(problems))
-        }
+        if problems.is_empty() { Ok((proposal, texts)) } else { Err(FleetError::Invalid(problems)) }
     }
 
     /// Writes the texts and applies what they lead to, or only tells the plan.
@@ -200,25 +176,14 @@ impl<C: Part> Reconciler<C> {
         }
         let written = if texts.is_empty() { Vec::new() } else { self.write(texts).await? };
         self.commit(proposal, cause, written).await?;
-        Ok(Plan {
-            generation: self.applied.generation(),
-            applied: true,
-            ..plan
-        })
+        Ok(Plan { generation: self.applied.generation(), applied: true, ..plan })
     }
 
     async fn write(&self, texts: Texts) -> Result<Vec<(Arc<str>, folder::Stamp)>, FleetError> {
         let dir = self.manifests.clone();
         let written = self.with_book(move |book| {
             let was = |name: &str| book.files.get(name).and_then(|file| file.stamp);
-            let edits: Vec<Edit> = texts
-                .into_iter()
-                .map(|(file, text)| Edit {
-                    was: was(&file),
-                    file,
-                    text,
-                })
-                .collect();
+            let edits: Vec<Edit> = texts.into_iter().map(|(file, text)| Edit { was: was(&file), file, text }).collect();
             folder::write(&dir, &edits)
         });
         match written.await? {
@@ -291,21 +256,10 @@ fn names(spec: &FileSpec) -> impl Iterator<Item = Key> {
     let workers = spec.workers.iter().map(move |worker| (Kind::Worker, parent(&worker.name)));
     let limiters = spec.limiters.iter().map(|limiter| (Kind::Limiter, limiter.name.clone()));
     let queues = spec.queues.iter().map(|queue| (Kind::Queue, queue.name.clone()));
-    workers
-        .chain(limiters)
-        .chain(queues)
-        .chain(spec.maintenance.iter().map(|window| (Kind::Maintenance, window.name.clone())))
+    workers.chain(limiters).chain(queues).chain(spec.maintenance.iter().map(|window| (Kind::Maintenance, window.name.clone())))
 }
 
 fn problem(file: &str, field: Option<&str>, message: String, hint: &str) -> Problem {
     let field = field.map(str::to_owned);
-    Problem {
-        file: file.to_owned(),
-        line: 0,
-        column: 0,
-        worker: None,
-        field,
-        message,
-        hint: Some(hint.to_owned()),
-    }
+    Problem { file: file.to_owned(), line: 0, column: 0, worker: None, field, message, hint: Some(hint.to_owned()) }
 }

@@ -74,9 +74,7 @@ impl<C: Part> Reconciler<C> {
         let unknown = named.all.iter().filter(|name| !self.table.knows(name));
         // What a new text names is looked at again: a component may have been put there a moment before its manifest.
         let look = unknown.chain(&named.fresh).cloned().collect();
-        self.table
-            .look(look, false, &self.plugins, &*self.lower.loader, &self.saved.memory)
-            .await;
+        self.table.look(look, false, &self.plugins, &*self.lower.loader, &self.saved.memory).await;
         for pinned in &named.pins {
             // Bytes that are nowhere are the worker's problem, told by `resolve`.
             self.table.keep(pinned, &*self.lower.loader).await;
@@ -89,23 +87,13 @@ impl<C: Part> Reconciler<C> {
     /// Makes a proposal come true. `written`: files of it that were just written, with their stamps.
     pub(super) async fn commit(&mut self, proposal: Proposal, cause: Cause, written: Vec<(Arc<str>, Stamp)>) -> Result<(), FleetError> {
         let (named, rolling, running) = (Named::by(&proposal.files), proposal.rolling(), proposal.running());
-        let Proposal {
-            mut files,
-            refused: _,
-            rolls,
-            desired,
-            changes,
-            problems,
-        } = proposal;
+        let Proposal { mut files, refused: _, rolls, desired, changes, problems } = proposal;
         for (name, stamp) in written {
             if let Some(file) = files.get_mut(&name) {
                 file.stamp = Some(stamp);
             }
         }
-        let texts = files
-            .iter()
-            .filter_map(|(name, file)| Some((name.clone(), file.good.as_ref()?.text.clone())))
-            .collect();
+        let texts = files.iter().filter_map(|(name, file)| Some((name.clone(), file.good.as_ref()?.text.clone()))).collect();
         self.with_book(move |book| book.files = files).await?;
         let rolled = self.table.commit(&rolls, &rolling, self.clock.now());
         let memory = self.table.memory(match cause {
@@ -120,19 +108,14 @@ impl<C: Part> Reconciler<C> {
         self.tell(problems);
         self.tell_rolled(&rolled, &changes);
         if moved || steps {
-            self.journal
-                .event("fleet.applied", Level::Info, None, counts(&changes, &self.applied));
+            self.journal.event("fleet.applied", Level::Info, None, counts(&changes, &self.applied));
         }
         self.publish();
         self.table.forget_others(&named.all);
         if self.table.retain(&running) || cause == Cause::Start {
             self.prune().await;
         }
-        if moved {
-            self.save(Saved { number, memory, texts }, cause).await
-        } else {
-            Ok(())
-        }
+        if moved { self.save(Saved { number, memory, texts }, cause).await } else { Ok(()) }
     }
 
     /// Hands all changes to the runner: removals first, the rest in file and list order.
@@ -155,28 +138,16 @@ impl<C: Part> Reconciler<C> {
     /// None can't be: a unit only names bytes that are loaded.
     fn order(&self, unit: &Unit) -> Option<Order<C>> {
         let component = self.table.get(&unit.digest)?;
-        Some(Order {
-            spec: unit.spec.clone(),
-            component,
-            held_back: unit.held_back.clone(),
-        })
+        Some(Order { spec: unit.spec.clone(), component, held_back: unit.held_back.clone() })
     }
 
     async fn save(&mut self, saved: Saved, cause: Cause) -> Result<(), FleetError> {
         let kept = |why: String| {
-            FleetError::Internal(format!(
-                "applied, but generation {} can't be kept for undo and restart: {why}",
-                saved.number
-            ))
+            FleetError::Internal(format!("applied, but generation {} can't be kept for undo and restart: {why}", saved.number))
         };
         let mut files: Vec<_> = saved.texts.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
         files.push((memory::FILE.into(), saved.memory.text().map_err(&kept)?.into()));
-        let generation = Generation {
-            number: saved.number,
-            at: self.clock.wall(),
-            cause: cause.as_str().to_owned(),
-            files,
-        };
+        let generation = Generation { number: saved.number, at: self.clock.wall(), cause: cause.as_str().to_owned(), files };
         self.lower.archive.save(generation).await.map_err(|error| kept(error.to_string()))?;
         self.saved = saved;
         Ok(())
@@ -188,25 +159,17 @@ impl<C: Part> Reconciler<C> {
         let new: Vec<&Problem> = problems.iter().filter(|problem| !self.told.contains(*problem)).collect();
         for problem in new.iter().take(PROBLEMS_TOLD) {
             let worker = problem.worker.as_deref().map(Arc::from);
-            self.journal
-                .event("manifest.refused", Level::Error, worker.as_ref(), problem.to_string());
+            self.journal.event("manifest.refused", Level::Error, worker.as_ref(), problem.to_string());
         }
         if let Some(more) = new.len().checked_sub(PROBLEMS_TOLD).filter(|more| *more > 0) {
-            self.journal
-                .event("manifest.refused", Level::Error, None, format!("and {more} more problems"));
+            self.journal.event("manifest.refused", Level::Error, None, format!("and {more} more problems"));
         }
         let still: HashSet<&str> = now.iter().map(|problem| problem.file.as_str()).collect();
-        let mut mended: Vec<&str> = self
-            .told
-            .iter()
-            .map(|problem| problem.file.as_str())
-            .filter(|file| !still.contains(file))
-            .collect();
+        let mut mended: Vec<&str> = self.told.iter().map(|problem| problem.file.as_str()).filter(|file| !still.contains(file)).collect();
         mended.sort_unstable();
         mended.dedup();
         for file in mended {
-            self.journal
-                .event("manifest.accepted", Level::Info, None, format!("{file}: all problems are gone"));
+            self.journal.event("manifest.accepted", Level::Info, None, format!("{file}: all problems are gone"));
         }
         self.told = now;
         self.problems = problems;
@@ -223,22 +186,14 @@ impl<C: Part> Reconciler<C> {
         }
         for Rolled { component, from, to } in rolled {
             if let Some(workers) = moved.get(&**component) {
-                let message = format!(
-                    "{component}: {} -> {}, {workers} worker(s) after their event in flight",
-                    short(from),
-                    short(to)
-                );
+                let message = format!("{component}: {} -> {}, {workers} worker(s) after their event in flight", short(from), short(to));
                 self.journal.event("component.rolled", Level::Info, None, message);
             }
         }
     }
 
     pub(super) fn publish(&self) {
-        let status = Status {
-            generation: self.applied.generation(),
-            problems: self.problems.clone(),
-            desired: self.applied.clone(),
-        };
+        let status = Status { generation: self.applied.generation(), problems: self.problems.clone(), desired: self.applied.clone() };
         self.status.send_replace(Arc::new(status));
     }
 
@@ -258,42 +213,24 @@ impl<C: Part> Reconciler<C> {
     /// The plan of doing nothing.
     pub(super) fn unchanged(&self) -> Plan {
         let unchanged = self.applied.units().len();
-        Plan {
-            generation: self.applied.generation(),
-            applied: false,
-            steps: Vec::new(),
-            unchanged,
-            files: Vec::new(),
-        }
+        Plan { generation: self.applied.generation(), applied: false, steps: Vec::new(), unchanged, files: Vec::new() }
     }
 }
 
 /// `2 created, 1 updated, 9997 unchanged`.
 fn counts(changes: &[Change], applied: &Desired) -> String {
-    let words = [
-        (Verb::Remove, "removed"),
-        (Verb::Create, "created"),
-        (Verb::Update, "updated"),
-        (Verb::Roll, "rolled"),
-        (Verb::Amend, "amended"),
-    ];
+    let words =
+        [(Verb::Remove, "removed"), (Verb::Create, "created"), (Verb::Update, "updated"), (Verb::Roll, "rolled"), (Verb::Amend, "amended")];
     let count = |verb| changes.iter().filter(|change| change.verb() == Some(verb)).count();
-    let touched: Vec<String> = words
-        .into_iter()
-        .map(|(verb, word)| (count(verb), word))
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, word)| format!("{n} {word}"))
-        .collect();
+    let touched: Vec<String> =
+        words.into_iter().map(|(verb, word)| (count(verb), word)).filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
     let unchanged = format!("{} unchanged", unchanged(changes, applied));
     touched.into_iter().chain([unchanged]).collect::<Vec<_>>().join(", ")
 }
 
 /// Workers that stay as they are.
 pub(super) fn unchanged(changes: &[Change], to: &Desired) -> usize {
-    let touched = changes
-        .iter()
-        .filter(|change| !matches!(change.verb(), None | Some(Verb::Remove)))
-        .count();
+    let touched = changes.iter().filter(|change| !matches!(change.verb(), None | Some(Verb::Remove))).count();
     to.units().len() - touched.min(to.units().len())
 }
 

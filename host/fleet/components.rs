@@ -80,19 +80,13 @@ pub struct Table<C> {
 
 impl<C> Default for Table<C> {
     fn default() -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            loaded: HashMap::new(),
-        }
+        Self { entries: BTreeMap::new(), loaded: HashMap::new() }
     }
 }
 
 impl<C> Clone for Table<C> {
     fn clone(&self) -> Self {
-        Self {
-            entries: self.entries.clone(),
-            loaded: self.loaded.clone(),
-        }
+        Self { entries: self.entries.clone(), loaded: self.loaded.clone() }
     }
 }
 
@@ -112,10 +106,8 @@ impl<C: Part> Table<C> {
     /// Looks at these components' files and loads what changed; `afresh` reads them even when they seem unchanged.
     /// What a file can't give any more is taken from the bytes that `memory` names.
     pub async fn look(&mut self, names: BTreeSet<Arc<str>>, afresh: bool, dir: &Path, loader: &dyn Loader<C>, memory: &Memory) {
-        let known: Vec<_> = names
-            .into_iter()
-            .map(|name| (self.entries.get(&name).filter(|_| !afresh).map(|entry| entry.stamp), name))
-            .collect();
+        let known: Vec<_> =
+            names.into_iter().map(|name| (self.entries.get(&name).filter(|_| !afresh).map(|entry| entry.stamp), name)).collect();
         let loads = stream::iter(known).map(|(known, name)| async move {
             let stamp = plugins::stamp(dir, &name).await;
             if known == Some(stamp) {
@@ -149,9 +141,7 @@ impl<C: Part> Table<C> {
     /// What ran before the host started, when its bytes were kept.
     async fn remembered(&mut self, name: &str, loader: &dyn Loader<C>, memory: &Memory) -> Option<Rollover> {
         let digest = memory.digests.get(name)?;
-        self.keep(digest, loader)
-            .await
-            .then(|| Rollover::new(digest.clone()).refusing(memory.refused(name)))
+        self.keep(digest, loader).await.then(|| Rollover::new(digest.clone()).refusing(memory.refused(name)))
     }
 
     /// Loads kept bytes; false when there are none.
@@ -193,28 +183,16 @@ impl<C: Part> Table<C> {
     /// What a worker runs on once `rolls` happened.
     pub fn choose(&self, run: &RunSpec, rolls: &Rolls) -> Choice {
         let Some(entry) = self.entries.get(&run.component) else {
-            return Choice {
-                digest: None,
-                fault: Some(Fault::component("was not looked at", None)),
-            };
+            return Choice { digest: None, fault: Some(Fault::component("was not looked at", None)) };
         };
         let mut choice = match &run.digest {
             Some(pinned) => self.pinned(entry, pinned),
             None => unpinned(entry, &run.component, rolls),
         };
-        let serves = choice
-            .digest
-            .as_ref()
-            .and_then(|digest| self.loaded.get(digest))
-            .map(|component| component.can_serve(run));
+        let serves = choice.digest.as_ref().and_then(|digest| self.loaded.get(digest)).map(|component| component.can_serve(run));
         match serves {
             Some(Ok(())) => {}
-            Some(Err(reason)) => {
-                choice = Choice {
-                    digest: None,
-                    fault: Some(Fault::component(reason, None)),
-                }
-            }
+            Some(Err(reason)) => choice = Choice { digest: None, fault: Some(Fault::component(reason, None)) },
             None => choice.digest = None,
         }
         choice
@@ -227,9 +205,7 @@ impl<C: Part> Table<C> {
             Ok(found) => Some(Fault {
                 field: "digest",
                 message: format!("the file has {found}, not the pinned {pinned}"),
-                hint: Some(format!(
-                    "write digest = \"{found}\" if that is the right file, else put the pinned one back"
-                )),
+                hint: Some(format!("write digest = \"{found}\" if that is the right file, else put the pinned one back")),
                 blocks: true,
             }),
             Err(fault) => Some(fault.keeping(kept.as_ref())),
@@ -248,11 +224,7 @@ impl<C: Part> Table<C> {
             let rollover = entry.rollover.get_or_insert_with(|| Rollover::new(current.clone()));
             if let Some(to) = rolls.to.get(name) {
                 rollover.roll(to.clone(), now);
-                rolled.push(Rolled {
-                    component: name.clone(),
-                    from: current,
-                    to: to.clone(),
-                });
+                rolled.push(Rolled { component: name.clone(), from: current, to: to.clone() });
             }
         }
         rolled
@@ -295,10 +267,7 @@ impl<C: Part> Table<C> {
 
     /// Goes back. False when there is no way.
     pub fn fault(&mut self, name: &str, digest: &Digest, reason: String, now: Instant) -> bool {
-        self.entries
-            .get_mut(name)
-            .and_then(|entry| entry.rollover.as_mut())
-            .is_some_and(|rollover| rollover.fault(digest, reason, now))
+        self.entries.get_mut(name).and_then(|entry| entry.rollover.as_mut()).is_some_and(|rollover| rollover.fault(digest, reason, now))
     }
 
     /// When the next probation ends.
@@ -308,10 +277,7 @@ impl<C: Part> Table<C> {
 
     /// Ends probations that are over.
     pub fn expire(&mut self, now: Instant) {
-        self.entries
-            .values_mut()
-            .filter_map(|entry| entry.rollover.as_mut())
-            .for_each(|rollover| rollover.expire(now));
+        self.entries.values_mut().filter_map(|entry| entry.rollover.as_mut()).for_each(|rollover| rollover.expire(now));
     }
 
     /// What a later start must know.
@@ -331,35 +297,19 @@ impl<C: Part> Table<C> {
 
 fn unpinned(entry: &Entry, name: &str, rolls: &Rolls) -> Choice {
     if let Some(to) = rolls.to.get(name) {
-        return Choice {
-            digest: Some(to.clone()),
-            fault: None,
-        };
+        return Choice { digest: Some(to.clone()), fault: None };
     }
     let current = entry.current();
-    let refused = entry
-        .rollover
-        .as_ref()
-        .and_then(Rollover::refused)
-        .filter(|refused| entry.file.as_ref() == Ok(&refused.digest));
+    let refused = entry.rollover.as_ref().and_then(Rollover::refused).filter(|refused| entry.file.as_ref() == Ok(&refused.digest));
     let fault = match (&entry.file, rolls.blocked.get(name), refused) {
         (Err(fault), _, _) => Some(fault.keeping(current)),
-        (Ok(_), Some(reason), _) => Some(Fault {
-            blocks: false,
-            ..Fault::component(reason.clone(), None).keeping(current)
-        }),
+        (Ok(_), Some(reason), _) => Some(Fault { blocks: false, ..Fault::component(reason.clone(), None).keeping(current) }),
         (Ok(found), None, Some(refused)) => {
             let message = format!("{} was taken back: {}", short(found), refused.reason);
             let hint = Some("it is tried again when the file changes".to_owned());
-            Some(Fault {
-                blocks: false,
-                ..Fault::component(message, hint).keeping(current)
-            })
+            Some(Fault { blocks: false, ..Fault::component(message, hint).keeping(current) })
         }
         (Ok(_), None, None) => None,
     };
-    Choice {
-        digest: current.cloned(),
-        fault,
-    }
+    Choice { digest: current.cloned(), fault }
 }

@@ -53,12 +53,7 @@ impl Desired {
                 }
             }
         }
-        Self {
-            generation,
-            files,
-            units,
-            index,
-        }
+        Self { generation, files, units, index }
     }
 
     /// The same state under another number.

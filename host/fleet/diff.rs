@@ -75,11 +75,7 @@ impl Change {
             Self::Remove(_) | Self::Create(_) | Self::Note { .. } => Vec::new(),
             Self::Update { from, to } | Self::Roll { from, to } | Self::Amend { from, to } => fields(from, to),
         };
-        Some(Step {
-            verb: self.verb()?,
-            worker: self.worker().clone(),
-            changes,
-        })
+        Some(Step { verb: self.verb()?, worker: self.worker().clone(), changes })
     }
 }
 
@@ -96,10 +92,7 @@ pub fn diff(old: &Desired, new: &Desired) -> Vec<Change> {
 
 /// The changes that lead back, in an order that can be carried out.
 pub fn flip(changes: Vec<Change>) -> Vec<Change> {
-    let (mut back, rest): (Vec<_>, Vec<_>) = changes
-        .into_iter()
-        .map(Change::flip)
-        .partition(|change| matches!(change, Change::Remove(_)));
+    let (mut back, rest): (Vec<_>, Vec<_>) = changes.into_iter().map(Change::flip).partition(|change| matches!(change, Change::Remove(_)));
     back.extend(rest);
     back
 }

@@ -81,9 +81,7 @@ pub fn place(files: &BTreeMap<Arc<str>, File>, text: &str, home: &Arc<str>, prun
         }
     }
     if prune {
-        let leftover = files
-            .iter()
-            .filter(|(_, file)| file.tables().iter().any(|key| !declared.contains(key)));
+        let leftover = files.iter().filter(|(_, file)| file.tables().iter().any(|key| !declared.contains(key)));
         for (name, _) in leftover {
             work.entry(name).or_default().drop_others = true;
         }
@@ -97,53 +95,30 @@ pub fn place(files: &BTreeMap<Arc<str>, File>, text: &str, home: &Arc<str>, prun
         let all_new = current.trim().is_empty() && work.append.len() == incoming.len();
         let outcome = if all_new {
             odd = false;
-            placement.places.push(Place {
-                file: name.clone(),
-                line: 1,
-                lines: u32::MAX,
-                own_line: 1,
-            });
+            placement.places.push(Place { file: name.clone(), line: 1, lines: u32::MAX, own_line: 1 });
             text.to_owned()
         } else {
-            let mut splice = Splice {
-                file: name,
-                out: String::with_capacity(current.len() + text.len()),
-                line: 1,
-                places: &mut placement.places,
-            };
+            let mut splice =
+                Splice { file: name, out: String::with_capacity(current.len() + text.len()), line: 1, places: &mut placement.places };
             splice.run(current, &work, &declared);
             splice.out
         };
         placement.texts.push((name.clone(), kept(outcome)));
     }
-    Ok(Placement {
-        declared,
-        odd,
-        ..placement
-    })
+    Ok(Placement { declared, odd, ..placement })
 }
 
 /// A file's text without some of its tables; None when nothing is left.
 pub fn without(name: &Arc<str>, text: &str, key: &Key) -> Option<Arc<str>> {
-    let mut splice = Splice {
-        file: name,
-        out: String::with_capacity(text.len()),
-        line: 1,
-        places: &mut Vec::new(),
-    };
-    let work = Work {
-        drop: Some(key),
-        ..Work::default()
-    };
+    let mut splice = Splice { file: name, out: String::with_capacity(text.len()), line: 1, places: &mut Vec::new() };
+    let work = Work { drop: Some(key), ..Work::default() };
     splice.run(text, &work, &HashSet::new());
     kept(splice.out)
 }
 
 /// The problem of a file that an edit would have to read first.
 pub fn unreadable(name: &str) -> FleetError {
-    FleetError::Conflict(format!(
-        "{name} can't be read, so it can't be edited: mend it or move it out of the manifests folder first"
-    ))
+    FleetError::Conflict(format!("{name} can't be read, so it can't be edited: mend it or move it out of the manifests folder first"))
 }
 
 /// A file with neither tables nor comments goes.
@@ -160,11 +135,7 @@ fn tables(text: &str) -> (Vec<Incoming<'_>>, bool) {
         let at = line;
         line += feeds(block.text);
         match block.name.filter(|_| block.kind != Kind::Other) {
-            Some(name) => tables.push(Incoming {
-                key: (block.kind, name),
-                text: block.text,
-                line: at,
-            }),
+            Some(name) => tables.push(Incoming { key: (block.kind, name), text: block.text, line: at }),
             None => unnamed |= !block.text.lines().all(loose),
         }
     }
@@ -238,12 +209,7 @@ impl Splice<'_> {
         if !table.ends_with('\n') {
             self.push("\n");
         }
-        self.places.push(Place {
-            file: self.file.clone(),
-            line,
-            lines: self.line - line,
-            own_line,
-        });
+        self.places.push(Place { file: self.file.clone(), line, lines: self.line - line, own_line });
     }
 }
 
@@ -260,11 +226,7 @@ impl<'t> Parts<'t> {
         let above: usize = lines().take_while(|line| !line.trim_start().starts_with('[')).map(str::len).sum();
         let below: usize = lines().rev().take_while(|line| loose(line)).map(str::len).sum();
         let (head, rest) = block.split_at_checked(above).unwrap_or((block, ""));
-        let (table, below) = rest
-            .len()
-            .checked_sub(below)
-            .and_then(|end| rest.split_at_checked(end))
-            .unwrap_or((rest, ""));
+        let (table, below) = rest.len().checked_sub(below).and_then(|end| rest.split_at_checked(end)).unwrap_or((rest, ""));
         Self { above: head, table, below }
     }
 }

@@ -18,20 +18,12 @@ pub struct Fault {
 impl Fault {
     /// Of field `component`; blocks.
     pub fn component(message: impl Into<String>, hint: Option<String>) -> Self {
-        Self {
-            field: "component",
-            message: message.into(),
-            hint,
-            blocks: true,
-        }
+        Self { field: "component", message: message.into(), hint, blocks: true }
     }
     /// The fault, with what runs in spite of it.
     pub fn keeping(&self, running: Option<&Digest>) -> Self {
         match running {
-            Some(digest) => Self {
-                message: format!("{}; {} keeps running", self.message, short(digest)),
-                ..self.clone()
-            },
+            Some(digest) => Self { message: format!("{}; {} keeps running", self.message, short(digest)), ..self.clone() },
             None => self.clone(),
         }
     }

@@ -59,11 +59,7 @@ impl File {
     pub fn tables(&self) -> &[Key] {
         self.tables.get_or_init(|| {
             let blocks = self.text.as_deref().map(edit::blocks).unwrap_or_default();
-            blocks
-                .into_iter()
-                .filter(|block| block.kind != Kind::Other)
-                .filter_map(|block| Some((block.kind, block.name?)))
-                .collect()
+            blocks.into_iter().filter(|block| block.kind != Kind::Other).filter_map(|block| Some((block.kind, block.name?))).collect()
         })
     }
 }
@@ -82,13 +78,7 @@ pub struct Book {
 
 impl Book {
     pub fn new(dir: PathBuf, defaults: Option<toml::Table>) -> Self {
-        Self {
-            dir,
-            parser: Parser::new(defaults),
-            files: BTreeMap::new(),
-            folder: Vec::new(),
-            readable: false,
-        }
+        Self { dir, parser: Parser::new(defaults), files: BTreeMap::new(), folder: Vec::new(), readable: false }
     }
 
     /// Looks at the folder again; true when a text or a problem changed. Named files are read whatever their stamp says: two writes
@@ -145,17 +135,8 @@ impl Book {
         }
         let good = self.files.get(name).and_then(|file| file.good.clone());
         let file = match (text, problems) {
-            (Some(text), _) => File {
-                stamp,
-                good,
-                ..self.parse(name, text)
-            },
-            (None, problem) => File {
-                stamp,
-                good,
-                problems: problem.into_iter().collect(),
-                ..File::default()
-            },
+            (Some(text), _) => File { stamp, good, ..self.parse(name, text) },
+            (None, problem) => File { stamp, good, problems: problem.into_iter().collect(), ..File::default() },
         };
         self.files.insert(name.clone(), file);
         true
@@ -174,12 +155,7 @@ impl Book {
             problems.extend(manifest::not_in_this_build(spec));
         }
         let spec = parsed.spec.filter(|_| problems.is_empty()).map(Arc::new);
-        File {
-            text: Some(text),
-            parsed: spec,
-            problems: bounded(problems).into(),
-            ..File::default()
-        }
+        File { text: Some(text), parsed: spec, problems: bounded(problems).into(), ..File::default() }
     }
 
     /// Takes over what was good when the host last ran; for files that are still there, or all when the folder can't be read.
@@ -188,11 +164,7 @@ impl Book {
             if self.readable && !self.files.contains_key(name) {
                 continue;
             }
-            let on_disk = self
-                .files
-                .get(name)
-                .filter(|file| file.text.as_ref() == Some(text))
-                .and_then(|file| file.parsed.clone());
+            let on_disk = self.files.get(name).filter(|file| file.text.as_ref() == Some(text)).and_then(|file| file.parsed.clone());
             let Some(spec) = on_disk.or_else(|| self.parse(name, text.clone()).parsed) else {
                 continue;
             };
@@ -208,14 +180,7 @@ impl Book {
                 Some(text) => {
                     let before = files.get(name);
                     let (stamp, good) = (before.and_then(|file| file.stamp), before.and_then(|file| file.good.clone()));
-                    files.insert(
-                        name.clone(),
-                        File {
-                            stamp,
-                            good,
-                            ..self.parse(name, text.clone())
-                        },
-                    );
+                    files.insert(name.clone(), File { stamp, good, ..self.parse(name, text.clone()) });
                 }
                 None => {
                     files.remove(name);
@@ -239,13 +204,7 @@ pub fn bounded(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.truncate(PROBLEMS_KEPT);
     if let Some(last) = problems.last().filter(|_| more > 0) {
         let message = format!("and {more} more problems in this file");
-        problems.push(Problem {
-            message,
-            hint: None,
-            field: None,
-            worker: None,
-            ..last.clone()
-        });
+        problems.push(Problem { message, hint: None, field: None, worker: None, ..last.clone() });
     }
     problems
 }

@@ -101,11 +101,7 @@ pub fn list(dir: &Path) -> Result<Listing, Box<Problem>> {
             io::ErrorKind::PermissionDenied => "let the user that skep runs as read it",
             _ => "until it can be read everything keeps running as it was",
         };
-        Box::new(problem(
-            &dir.display().to_string(),
-            format!("the manifests folder can't be read: {error}"),
-            hint,
-        ))
+        Box::new(problem(&dir.display().to_string(), format!("the manifests folder can't be read: {error}"), hint))
     };
     let mut names = Vec::new();
     let mut problems = Vec::new();
@@ -122,10 +118,7 @@ pub fn list(dir: &Path) -> Result<Listing, Box<Problem>> {
     }
     names.sort_unstable();
     if names.len() > MAX_FILES {
-        let message = format!(
-            "{} manifests in one folder; at most {MAX_FILES} are read, in order of their names",
-            names.len()
-        );
+        let message = format!("{} manifests in one folder; at most {MAX_FILES} are read, in order of their names", names.len());
         problems.push(problem(&dir.display().to_string(), message, "put more workers into one file"));
         names.truncate(MAX_FILES);
     }
@@ -135,10 +128,7 @@ pub fn list(dir: &Path) -> Result<Listing, Box<Problem>> {
 /// Looks at one file; reads it when its stamp is not `known`.
 pub fn look(dir: &Path, name: &str, known: Option<Stamp>) -> Look {
     let path = dir.join(name);
-    let unusable = |message: String, hint: &str, stamp| Look::Unusable {
-        problem: problem(name, message, hint),
-        stamp,
-    };
+    let unusable = |message: String, hint: &str, stamp| Look::Unusable { problem: problem(name, message, hint), stamp };
     let metadata = match fs::metadata(&path) {
         Ok(metadata) => metadata,
         Err(_) if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => return Look::Absent,
@@ -153,11 +143,7 @@ pub fn look(dir: &Path, name: &str, known: Option<Stamp>) -> Look {
     }
     let stamp = Some(stamp);
     if metadata.is_dir() {
-        return unusable(
-            "is a directory, not a manifest".into(),
-            "rename it so that its name doesn't end in .toml, or remove it",
-            stamp,
-        );
+        return unusable("is a directory, not a manifest".into(), "rename it so that its name doesn't end in .toml, or remove it", stamp);
     }
     if !metadata.is_file() {
         return unusable("is not a regular file".into(), "put a text file in its place", stamp);
@@ -170,21 +156,15 @@ pub fn look(dir: &Path, name: &str, known: Option<Stamp>) -> Look {
         );
     }
     match read(&path) {
-        Ok((bytes, stamp)) if bytes.len() as u64 > MAX_FILE_BYTES => unusable(
-            format!("has more than {MAX_FILE_BYTES} bytes (8 MiB)"),
-            "split it into several files",
-            Some(stamp),
-        ),
+        Ok((bytes, stamp)) if bytes.len() as u64 > MAX_FILE_BYTES => {
+            unusable(format!("has more than {MAX_FILE_BYTES} bytes (8 MiB)"), "split it into several files", Some(stamp))
+        }
         Ok((bytes, stamp)) => match String::from_utf8(bytes) {
             Ok(text) => Look::Text { text: text.into(), stamp },
             Err(error) => {
                 let good = error.utf8_error().valid_up_to();
                 let line = 1 + error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
-                unusable(
-                    format!("is not UTF-8 text (line {line}, byte {good})"),
-                    "save it as UTF-8",
-                    Some(stamp),
-                )
+                unusable(format!("is not UTF-8 text (line {line}, byte {good})"), "save it as UTF-8", Some(stamp))
             }
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Look::Absent,
@@ -232,9 +212,7 @@ pub fn write(dir: &Path, edits: &[Edit]) -> Result<BTreeMap<Arc<str>, Stamp>, Wr
             _ => {}
         }
     }
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|error| refusal(&error, "the folder"))?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| refusal(&error, "the folder"))?;
     Ok(stamps)
 }
 
@@ -251,11 +229,7 @@ impl Draft {
     fn make(dir: &Path, name: &Arc<str>, text: &str) -> Result<Self, WriteError> {
         let to = dir.join(&**name);
         // A link stays a link: what it points at is replaced.
-        let to = if to.is_symlink() {
-            fs::canonicalize(&to).map_err(|error| refusal(&error, name))?
-        } else {
-            to
-        };
+        let to = if to.is_symlink() { fs::canonicalize(&to).map_err(|error| refusal(&error, name))? } else { to };
         let at = to.with_file_name(format!(".{name}.skep-new"));
         let mode = fs::metadata(&to).ok().map(|metadata| metadata.permissions().mode());
         let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
@@ -267,13 +241,7 @@ impl Draft {
             .custom_flags(flags)
             .open(&at)
             .map_err(|error| refusal(&error, name))?;
-        let mut draft = Self {
-            name: name.clone(),
-            at,
-            to,
-            file,
-            published: false,
-        };
+        let mut draft = Self { name: name.clone(), at, to, file, published: false };
         draft.fill(text, mode).map_err(|error| refusal(&error, name))?;
         Ok(draft)
     }
@@ -312,13 +280,5 @@ fn refusal(error: &io::Error, what: &str) -> WriteError {
 }
 
 fn problem(file: &str, message: String, hint: &str) -> Problem {
-    Problem {
-        file: file.to_owned(),
-        line: 0,
-        column: 0,
-        worker: None,
-        field: None,
-        message,
-        hint: Some(hint.to_owned()),
-    }
+    Problem { file: file.to_owned(), line: 0, column: 0, worker: None, field: None, message, hint: Some(hint.to_owned()) }
 }

@@ -46,20 +46,11 @@ impl Memory {
     }
 
     pub fn refuse(&mut self, component: Arc<str>, refusal: &Refusal) {
-        self.refused.insert(
-            component,
-            Refused {
-                digest: refusal.digest.clone(),
-                reason: refusal.reason.clone(),
-            },
-        );
+        self.refused.insert(component, Refused { digest: refusal.digest.clone(), reason: refusal.reason.clone() });
     }
 
     pub fn refused(&self, component: &str) -> Option<Refusal> {
-        self.refused.get(component).map(|refused| Refusal {
-            digest: refused.digest.clone(),
-            reason: refused.reason.clone(),
-        })
+        self.refused.get(component).map(|refused| Refusal { digest: refused.digest.clone(), reason: refused.reason.clone() })
     }
 }
 

@@ -100,24 +100,11 @@ impl Fleet {
     /// Starts what the manifests folder declares, and keeps in line with it from then on. Answers when all workers are handed to the
     /// runner.
     pub async fn start<C: Part>(settings: Settings, lower: Lower<C>, journal: Journal, clock: Clock) -> Result<Self, FleetError> {
-        let Settings {
-            manifests,
-            plugins,
-            defaults,
-        } = settings;
+        let Settings { manifests, plugins, defaults } = settings;
         let (asks, asked) = mpsc::channel(ASKS_WAITING);
         let (tell, status) = watched::channel(Arc::default());
         let book = Book::new(manifests.clone(), defaults);
-        let parts = Parts {
-            book,
-            manifests,
-            plugins,
-            lower,
-            journal,
-            clock,
-            status: tell,
-            asks: asked,
-        };
+        let parts = Parts { book, manifests, plugins, lower, journal, clock, status: tell, asks: asked };
         tokio::spawn(Reconciler::start(parts).await?.run());
         Ok(Self { asks, status })
     }
@@ -128,11 +115,7 @@ impl Fleet {
     }
 
     pub async fn delete_worker(&self, name: &str, dry_run: bool) -> Result<Plan, FleetError> {
-        self.ask(Ask::Delete {
-            worker: name.to_owned(),
-            dry_run,
-        })
-        .await
+        self.ask(Ask::Delete { worker: name.to_owned(), dry_run }).await
     }
 
     /// Goes back to the generation before.
@@ -142,20 +125,12 @@ impl Fleet {
 
     /// Edits `paused` in the manifest.
     pub async fn set_paused(&self, name: &str, paused: bool) -> Result<Plan, FleetError> {
-        self.ask(Ask::SetPaused {
-            worker: name.to_owned(),
-            paused,
-        })
-        .await
+        self.ask(Ask::SetPaused { worker: name.to_owned(), paused }).await
     }
 
     /// Edits `replicas` in the manifest.
     pub async fn scale(&self, name: &str, replicas: u32) -> Result<Plan, FleetError> {
-        self.ask(Ask::Scale {
-            worker: name.to_owned(),
-            replicas,
-        })
-        .await
+        self.ask(Ask::Scale { worker: name.to_owned(), replicas }).await
     }
 
     /// Ends the reconciler after what it is at; workers run on. Everything asked later is refused.

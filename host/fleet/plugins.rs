@@ -48,11 +48,7 @@ async fn hint(dir: &Path, name: &str) -> String {
     }
     let more = if there.len() > FILES_NAMED { ", …" } else { "" };
     let named: Vec<&str> = there.iter().take(FILES_NAMED).map(String::as_str).collect();
-    format!(
-        "put it into {}, or name one that is there: {}{more}",
-        dir.display(),
-        named.join(", ")
-    )
+    format!("put it into {}, or name one that is there: {}{more}", dir.display(), named.join(", "))
 }
 
 async fn available(dir: &Path) -> Vec<String> {

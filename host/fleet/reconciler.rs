@@ -111,16 +111,7 @@ pub struct Parts<C> {
 impl<C: Part> Reconciler<C> {
     /// Brings up what the folder says, or what it last said that was good, and tells the status. Watches from before the first look.
     pub async fn start(parts: Parts<C>) -> Result<Self, FleetError> {
-        let Parts {
-            book,
-            manifests,
-            plugins,
-            lower,
-            journal,
-            clock,
-            status,
-            asks,
-        } = parts;
+        let Parts { book, manifests, plugins, lower, journal, clock, status, asks } = parts;
         let watch = Watch::open(&manifests, &plugins).map_err(|error| {
             FleetError::Internal(format!(
                 "can't watch the folders: {error} (fs.inotify.max_user_instances and max_user_watches may be used up)"
@@ -128,11 +119,7 @@ impl<C: Part> Reconciler<C> {
         })?;
         let (tell, touched) = mpsc::channel(1);
         tokio::spawn(watch.run(tell));
-        let latest = lower
-            .archive
-            .latest()
-            .await
-            .map_err(|error| FleetError::Internal(error.to_string()))?;
+        let latest = lower.archive.latest().await.map_err(|error| FleetError::Internal(error.to_string()))?;
         let saved = latest.as_ref().map_or_else(Saved::default, |latest| Saved {
             number: latest.number,
             memory: Memory::of(latest),
@@ -225,11 +212,7 @@ impl<C: Part> Reconciler<C> {
 
     async fn answer(&mut self, ask: Ask) -> Result<Plan, FleetError> {
         // What changed on disk a moment ago comes first: edits are made on what is there.
-        self.touched(Touched {
-            manifests: Names::All,
-            plugins: Names::default(),
-        })
-        .await?;
+        self.touched(Touched { manifests: Names::All, plugins: Names::default() }).await?;
         match ask {
             Ask::Apply(request) => self.apply(request).await,
             Ask::Delete { worker, dry_run } => self.delete(&worker, dry_run).await,
@@ -243,28 +226,21 @@ impl<C: Part> Reconciler<C> {
     /// Files changed on disk.
     async fn touched(&mut self, touched: Touched) -> Result<(), FleetError> {
         let Touched { manifests, plugins } = touched;
-        let rescanned = if manifests.is_empty() {
-            false
-        } else {
-            self.with_book(move |book| book.rescan(&manifests)).await?
-        };
+        let rescanned = if manifests.is_empty() { false } else { self.with_book(move |book| book.rescan(&manifests)).await? };
         let known = match plugins {
             Names::All => self.table.names(),
             Names::These(names) => names.into_iter().filter(|name| self.table.knows(name)).collect(),
         };
         let reloaded = !known.is_empty();
         if reloaded {
-            self.table
-                .look(known, true, &self.plugins, &*self.lower.loader, &self.saved.memory)
-                .await;
+            self.table.look(known, true, &self.plugins, &*self.lower.loader, &self.saved.memory).await;
         }
         if !rescanned && !reloaded {
             return Ok(());
         }
         let files = self.with_book(|book| book.files.clone()).await?;
         let proposal = self.propose(files, Mode::Strict).await?;
-        self.commit(proposal, if rescanned { Cause::Folder } else { Cause::Component }, Vec::new())
-            .await
+        self.commit(proposal, if rescanned { Cause::Folder } else { Cause::Component }, Vec::new()).await
     }
 
     /// A worker failed on its bytes: new ones are taken back.
@@ -273,11 +249,7 @@ impl<C: Part> Reconciler<C> {
             Fact::Quarantined { worker, digest } => (worker, digest, "was quarantined on it".to_owned()),
             Fact::Failed { worker, digest, reason } => (worker, digest, format!("failed on it: {reason}")),
         };
-        let Some(unit) = self
-            .applied
-            .unit(&worker)
-            .filter(|unit| unit.digest == digest && unit.spec.run.digest.is_none())
-        else {
+        let Some(unit) = self.applied.unit(&worker).filter(|unit| unit.digest == digest && unit.spec.run.digest.is_none()) else {
             return Ok(());
         };
         let component = unit.spec.run.component.clone();
@@ -306,7 +278,5 @@ impl<C: Part> Reconciler<C> {
 
 /// Runs `work` where it may block.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, FleetError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| FleetError::Internal(format!("the fleet's work was cut short: {error}")))
+    tokio::task::spawn_blocking(work).await.map_err(|error| FleetError::Internal(format!("the fleet's work was cut short: {error}")))
 }

@@ -74,12 +74,7 @@ pub fn resolve<C: Part>(
     let (chosen, rolls, shown) = loop {
         let chosen = choose(&files, &refused);
         let rolls = table.rolls(chosen.iter().flat_map(|chosen| &chosen.spec.workers));
-        let judge = Judge {
-            table,
-            rolls: &rolls,
-            applied,
-            mode,
-        };
+        let judge = Judge { table, rolls: &rolls, applied, mode };
         let mut shown: BTreeMap<Arc<str>, Vec<Problem>> = BTreeMap::new();
         let before = refused.len();
         for Chosen { file, spec, fresh } in &chosen {
@@ -95,11 +90,7 @@ pub fn resolve<C: Part>(
         }
         let fresh: HashSet<&str> = chosen.iter().filter(|chosen| chosen.fresh).map(|chosen| &*chosen.file).collect();
         for problem in across(&chosen) {
-            let of = if fresh.contains(problem.file.as_str()) {
-                &mut refused
-            } else {
-                &mut shown
-            };
+            let of = if fresh.contains(problem.file.as_str()) { &mut refused } else { &mut shown };
             of.entry(problem.file.as_str().into()).or_default().push(problem);
         }
         if refused.len() == before {
@@ -111,29 +102,14 @@ pub fn resolve<C: Part>(
             file.good = file.text.clone().map(|text| Good { text, spec: spec.clone() });
         }
     }
-    let judge = Judge {
-        table,
-        rolls: &rolls,
-        applied,
-        mode,
-    };
+    let judge = Judge { table, rolls: &rolls, applied, mode };
     let specs = chosen.into_iter().map(|chosen| (chosen.file, chosen.spec)).collect();
     let desired = judge.desired(specs, &refused);
-    let problems = refused
-        .values()
-        .chain(shown.values())
-        .flat_map(|problems| bounded(problems.clone()));
+    let problems = refused.values().chain(shown.values()).flat_map(|problems| bounded(problems.clone()));
     let mut problems: Vec<Problem> = folder.into_iter().chain(problems).collect();
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     let changes = diff::diff(applied, &desired);
-    Proposal {
-        files,
-        refused: refused.into_keys().collect(),
-        rolls,
-        desired,
-        changes,
-        problems,
-    }
+    Proposal { files, refused: refused.into_keys().collect(), rolls, desired, changes, problems }
 }
 
 /// The version of each file to try: what is on disk, or the last good one when that was refused.
@@ -145,11 +121,7 @@ fn choose(files: &BTreeMap<Arc<str>, File>, refused: &BTreeMap<Arc<str>, Vec<Pro
             (None, Some(good)) => (good.spec.clone(), false),
             (None, None) => return None,
         };
-        Some(Chosen {
-            file: name.clone(),
-            spec,
-            fresh,
-        })
+        Some(Chosen { file: name.clone(), spec, fresh })
     };
     files.iter().filter_map(pick).collect()
 }
@@ -157,11 +129,7 @@ fn choose(files: &BTreeMap<Arc<str>, File>, refused: &BTreeMap<Arc<str>, Vec<Pro
 /// Checks over all files. What is applied already comes first, so that the newcomer is to blame.
 fn across(chosen: &[Chosen]) -> Vec<Problem> {
     let (fresh, applied): (Vec<&Chosen>, Vec<&Chosen>) = chosen.iter().partition(|chosen| chosen.fresh);
-    let all: Vec<_> = applied
-        .into_iter()
-        .chain(fresh)
-        .map(|chosen| (chosen.file.clone(), &*chosen.spec))
-        .collect();
+    let all: Vec<_> = applied.into_iter().chain(fresh).map(|chosen| (chosen.file.clone(), &*chosen.spec)).collect();
     manifest::check_all(&all)
 }
 
@@ -215,23 +183,14 @@ impl<C: Part> Judge<'_, C> {
 
     fn desired(&self, specs: BTreeMap<Arc<str>, Arc<FileSpec>>, refused: &BTreeMap<Arc<str>, Vec<Problem>>) -> Desired {
         let of_file = |problems: &Vec<Problem>| {
-            problems
-                .first()
-                .map(|problem| Arc::from(format!("the file has problems and is not applied: {problem}")))
+            problems.first().map(|problem| Arc::from(format!("the file has problems and is not applied: {problem}")))
         };
-        let held: HashMap<&str, Arc<str>> = refused
-            .iter()
-            .filter_map(|(file, problems)| Some((&**file, of_file(problems)?)))
-            .collect();
+        let held: HashMap<&str, Arc<str>> = refused.iter().filter_map(|(file, problems)| Some((&**file, of_file(problems)?))).collect();
         Desired::new(self.applied.generation(), specs, |file, worker| {
             let choice = self.table.choose(&worker.run, self.rolls);
             let of_component = |fault: Fault| Arc::from(format!("{}: {}", worker.run.component, fault.message));
             let held_back = held.get(file).cloned().or_else(|| choice.fault.map(of_component));
-            Some(Unit {
-                spec: worker.clone(),
-                digest: choice.digest?,
-                held_back,
-            })
+            Some(Unit { spec: worker.clone(), digest: choice.digest?, held_back })
         })
     }
 }

@@ -36,11 +36,7 @@ pub struct Rollover {
 impl Rollover {
     /// Bytes that count as proven.
     pub fn new(current: Digest) -> Self {
-        Self {
-            current,
-            before: None,
-            refused: None,
-        }
+        Self { current, before: None, refused: None }
     }
 
     /// Takes over what an earlier run of the host refused.
@@ -98,10 +94,7 @@ impl Rollover {
         let Some(proven) = self.way_back(digest, now).cloned() else {
             return false;
         };
-        self.refused = Some(Refusal {
-            digest: std::mem::replace(&mut self.current, proven),
-            reason,
-        });
+        self.refused = Some(Refusal { digest: std::mem::replace(&mut self.current, proven), reason });
         self.before = None;
         true
     }

@@ -187,18 +187,9 @@ impl Watch {
     /// Watches from now on; a folder that isn't there yet is waited for. Err: inotify itself refuses.
     pub fn open(manifests: &Path, plugins: &Path) -> io::Result<Self> {
         let events = Inotify::init()?.into_event_stream(vec![0; BUFFER_BYTES])?;
-        let folder = |place, dir: &Path| Folder {
-            place,
-            dir: dir.to_owned(),
-            watched: None,
-        };
+        let folder = |place, dir: &Path| Folder { place, dir: dir.to_owned(), watched: None };
         let folders = [folder(Place::Manifests, manifests), folder(Place::Plugins, plugins)];
-        let mut watch = Self {
-            events,
-            folders,
-            settler: Settler::default(),
-            retry: None,
-        };
+        let mut watch = Self { events, folders, settler: Settler::default(), retry: None };
         watch.attach()?;
         watch.settler.take(Instant::now());
         Ok(watch)
@@ -279,10 +270,7 @@ impl Watch {
             return self.all(now);
         }
         for folder in self.folders.iter_mut().filter(|folder| folder.watched.as_ref() == Some(&event.wd)) {
-            if event
-                .mask
-                .intersects(EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::IGNORED | EventMask::UNMOUNT)
-            {
+            if event.mask.intersects(EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::IGNORED | EventMask::UNMOUNT) {
                 if event.mask.contains(EventMask::MOVE_SELF) {
                     // The watch would follow the folder to its new place. It may be gone by now, which is as good.
                     let _ = self.events.watches().remove(event.wd.clone());
@@ -329,11 +317,7 @@ impl Folder {
             let unfinished = std::fs::symlink_metadata(self.dir.join(name)).is_ok_and(|file| file.is_file() && file.nlink() == 1);
             return if unfinished { Notice::Created } else { Notice::Whole };
         }
-        if mask.contains(EventMask::ATTRIB) {
-            Notice::Attributes
-        } else {
-            Notice::Whole
-        }
+        if mask.contains(EventMask::ATTRIB) { Notice::Attributes } else { Notice::Whole }
     }
 }
 

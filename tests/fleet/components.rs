@@ -18,11 +18,7 @@ fn on(name: &str, component: &str) -> String {
 }
 
 async fn two_workers() -> Bench {
-    Bench::with(&[
-        ("a.toml", &(worker("a", "1s") + &worker("b", "1s"))),
-        ("c.toml", &on("c", "other.wasm")),
-    ])
-    .await
+    Bench::with(&[("a.toml", &(worker("a", "1s") + &worker("b", "1s"))), ("c.toml", &on("c", "other.wasm"))]).await
 }
 
 impl Bench {
@@ -37,8 +33,7 @@ impl Bench {
 
     async fn until_runs(&mut self, name: &str, text: &str) {
         let digest = digest_of(text);
-        self.until(text, |status| status.desired.unit(name).is_some_and(|unit| unit.digest == digest))
-            .await;
+        self.until(text, |status| status.desired.unit(name).is_some_and(|unit| unit.digest == digest)).await;
     }
 }
 
@@ -72,19 +67,13 @@ async fn a_half_written_component_is_waited_for_and_a_broken_one_is_told() {
     drop(file);
     bench.until("the problem", |status| !status.problems.is_empty()).await;
     let said = bench.said();
-    assert!(
-        said[0].starts_with("a.toml:1: worker \"a\": component: is text, not a WebAssembly component; sha256:"),
-        "{said:?}"
-    );
+    assert!(said[0].starts_with("a.toml:1: worker \"a\": component: is text, not a WebAssembly component; sha256:"), "{said:?}");
     assert!(said[0].contains("keeps running"));
     assert!(bench.held_back("a").contains("not a WebAssembly component") && bench.runs("a", POLLER));
     assert_eq!(bench.running("a").incarnation, 1);
     bench.plugin("poller.wasm", SECOND);
     bench.until_runs("a", SECOND).await;
-    assert_eq!(
-        (bench.held_back("a").as_str(), bench.said().len(), bench.running("a").incarnation),
-        ("", 0, 2)
-    );
+    assert_eq!((bench.held_back("a").as_str(), bench.said().len(), bench.running("a").incarnation), ("", 0, 2));
 }
 
 #[tokio::test]
@@ -93,25 +82,11 @@ async fn new_bytes_that_crash_are_taken_back_and_not_tried_again_until_the_file_
     bench.plugin("poller.wasm", SECOND);
     bench.until_runs("b", SECOND).await;
     let facts = bench.runner.facts.clone();
-    facts
-        .send(Fact::Quarantined {
-            worker: "b".into(),
-            digest: digest_of(POLLER),
-        })
-        .unwrap();
-    facts
-        .send(Fact::Quarantined {
-            worker: "b".into(),
-            digest: digest_of(SECOND),
-        })
-        .unwrap();
+    facts.send(Fact::Quarantined { worker: "b".into(), digest: digest_of(POLLER) }).unwrap();
+    facts.send(Fact::Quarantined { worker: "b".into(), digest: digest_of(SECOND) }).unwrap();
     bench.until_runs("a", POLLER).await;
     assert!(bench.runs("b", POLLER), "all its workers go back");
-    assert!(
-        bench.held_back("a").contains("was taken back: worker \"b\" was quarantined on it"),
-        "{}",
-        bench.held_back("a")
-    );
+    assert!(bench.held_back("a").contains("was taken back: worker \"b\" was quarantined on it"), "{}", bench.held_back("a"));
     assert_eq!(bench.events("component.rolled-back").len(), 1);
     bench.calls();
 
@@ -124,28 +99,10 @@ async fn new_bytes_that_crash_are_taken_back_and_not_tried_again_until_the_file_
     bench.plugin("poller.wasm", THIRD);
     bench.until_runs("a", THIRD).await;
     assert_eq!(bench.held_back("a"), "");
-    facts
-        .send(Fact::Failed {
-            worker: "a".into(),
-            digest: digest_of(THIRD),
-            reason: "no config".into(),
-        })
-        .ok();
-    bench
-        .runner
-        .facts
-        .send(Fact::Failed {
-            worker: "a".into(),
-            digest: digest_of(THIRD),
-            reason: "no config".into(),
-        })
-        .unwrap();
+    facts.send(Fact::Failed { worker: "a".into(), digest: digest_of(THIRD), reason: "no config".into() }).ok();
+    bench.runner.facts.send(Fact::Failed { worker: "a".into(), digest: digest_of(THIRD), reason: "no config".into() }).unwrap();
     bench.until_runs("a", POLLER).await;
-    assert!(
-        bench.held_back("b").contains("worker \"a\" failed on it: no config"),
-        "{}",
-        bench.held_back("b")
-    );
+    assert!(bench.held_back("b").contains("worker \"a\" failed on it: no config"), "{}", bench.held_back("b"));
 }
 
 #[tokio::test]
@@ -156,14 +113,7 @@ async fn bytes_that_ran_for_ten_minutes_stay() {
     tokio::time::pause();
     tokio::time::advance(PROBATION + Duration::from_secs(1)).await;
     tokio::time::resume();
-    bench
-        .runner
-        .facts
-        .send(Fact::Quarantined {
-            worker: "a".into(),
-            digest: digest_of(SECOND),
-        })
-        .unwrap();
+    bench.runner.facts.send(Fact::Quarantined { worker: "a".into(), digest: digest_of(SECOND) }).unwrap();
     bench.barrier().await;
     assert!(bench.runs("a", SECOND));
     assert_eq!(bench.events("component.rolled-back"), [""; 0]);
@@ -176,14 +126,7 @@ async fn bytes_replaced_while_the_host_was_down_can_be_taken_back_too() {
     bench.plugin("poller.wasm", SECOND);
     bench.start().await;
     assert!(bench.runs("a", SECOND));
-    bench
-        .runner
-        .facts
-        .send(Fact::Quarantined {
-            worker: "a".into(),
-            digest: digest_of(SECOND),
-        })
-        .unwrap();
+    bench.runner.facts.send(Fact::Quarantined { worker: "a".into(), digest: digest_of(SECOND) }).unwrap();
     bench.until_runs("a", POLLER).await;
 }
 
@@ -191,37 +134,20 @@ async fn bytes_replaced_while_the_host_was_down_can_be_taken_back_too() {
 async fn a_deleted_component_keeps_running_also_over_a_restart() {
     let mut bench = two_workers().await;
     fs::remove_file(bench.dir.path().join("plugins/poller.wasm")).unwrap();
-    bench
-        .until("the problem", |status| {
-            status.problems.iter().any(|problem| problem.file == "a.toml")
-        })
-        .await;
+    bench.until("the problem", |status| status.problems.iter().any(|problem| problem.file == "a.toml")).await;
     assert_eq!(bench.running("a").incarnation, 1);
-    assert!(
-        bench
-            .held_back("a")
-            .contains("poller.wasm: no such file in the plugins folder; sha256:"),
-        "{}",
-        bench.held_back("a")
-    );
+    assert!(bench.held_back("a").contains("poller.wasm: no such file in the plugins folder; sha256:"), "{}", bench.held_back("a"));
     bench.restart().await;
     assert!(bench.runs("a", POLLER) && bench.held_back("a").contains("no such file"));
     bench.drop_file("a.toml", &(worker("a", "2s") + &worker("b", "1s")));
     bench
         .until("the strict look", |status| {
-            status
-                .problems
-                .iter()
-                .any(|problem| problem.file == "a.toml" && problem.message.contains("so do 1 more"))
+            status.problems.iter().any(|problem| problem.file == "a.toml" && problem.message.contains("so do 1 more"))
         })
         .await;
     assert!(bench.every("a").contains("1s"), "a new text needs its component");
     bench.plugin("poller.wasm", POLLER);
-    bench
-        .until("the component's return", |status| {
-            status.problems.iter().all(|problem| problem.file != "a.toml")
-        })
-        .await;
+    bench.until("the component's return", |status| status.problems.iter().all(|problem| problem.file != "a.toml")).await;
     assert!(bench.every("a").contains("2s"));
     assert_eq!(bench.held_back("a"), "");
 }
@@ -231,10 +157,7 @@ async fn a_missing_component_is_waited_for() {
     let mut bench = Bench::with(&[("a.toml", &(worker("a", "1s") + &on("late", "late.wasm")))]).await;
     assert_eq!(bench.names(), [""; 0], "nothing of that file is applied");
     let said = bench.said();
-    assert!(
-        said[0].starts_with("a.toml:5: worker \"late\": component: no such file in the plugins folder"),
-        "{said:?}"
-    );
+    assert!(said[0].starts_with("a.toml:5: worker \"late\": component: no such file in the plugins folder"), "{said:?}");
     assert!(said[0].contains("name one that is there: poller.wasm"), "{said:?}");
     bench.plugin("late.wasm", "component schedule late");
     bench.until("the component", |status| status.problems.is_empty()).await;
@@ -266,11 +189,7 @@ async fn a_manifest_and_its_component_may_change_together() {
     bench.start().await;
     bench.drop_file("a.toml", &worker("a", "1s"));
     bench.until("the refusal", |status| !status.problems.is_empty()).await;
-    assert!(
-        bench.said()[0].contains("schedule needs the export schedule-handler"),
-        "{:?}",
-        bench.said()
-    );
+    assert!(bench.said()[0].contains("schedule needs the export schedule-handler"), "{:?}", bench.said());
     bench.plugin("poller.wasm", SECOND);
     bench.until("both", |status| status.problems.is_empty()).await;
     assert_eq!(bench.running("a").incarnation, 2, "one update for both");
@@ -292,10 +211,7 @@ async fn a_pin_holds_its_worker_on_the_pinned_bytes() {
     bench.until_runs("a", SECOND).await;
     assert!(bench.runs("p", POLLER));
     let said = bench.said();
-    assert!(
-        said[0].contains("worker \"p\": digest: the file has sha256:") && said[0].contains("not the pinned"),
-        "{said:?}"
-    );
+    assert!(said[0].contains("worker \"p\": digest: the file has sha256:") && said[0].contains("not the pinned"), "{said:?}");
     bench.restart().await;
     assert!(bench.runs("p", POLLER), "the kept bytes serve it");
     bench.drop_file("p.toml", &pinned(SECOND));

@@ -54,15 +54,9 @@ impl Loader<FakePart> for FakeLoader {
             let text = fs::read_to_string(path).unwrap();
             if !text.starts_with("component") {
                 let path = path.display().to_string();
-                return Err(ComponentError::Invalid {
-                    path,
-                    reason: "is text, not a WebAssembly component".into(),
-                });
+                return Err(ComponentError::Invalid { path, reason: "is text, not a WebAssembly component".into() });
             }
-            let part = Arc::new(FakePart {
-                digest: digest_of(&text),
-                text,
-            });
+            let part = Arc::new(FakePart { digest: digest_of(&text), text });
             self.kept.lock().unwrap().insert(part.digest.clone(), part.clone());
             Ok(part)
         })
@@ -95,12 +89,7 @@ pub struct FakeRunner {
 
 impl FakeRunner {
     pub fn new() -> Self {
-        Self {
-            calls: Mutex::default(),
-            running: Mutex::default(),
-            limiters: Mutex::default(),
-            facts: broadcast::channel(16).0,
-        }
+        Self { calls: Mutex::default(), running: Mutex::default(), limiters: Mutex::default(), facts: broadcast::channel(16).0 }
     }
 
     fn told(&self, call: &str, order: Order<FakePart>, at_start: bool) {
@@ -108,20 +97,9 @@ impl FakeRunner {
         self.calls.lock().unwrap().push(format!("{call} {name}"));
         let mut running = self.running.lock().unwrap();
         let before = running.get(&name);
-        assert_eq!(
-            call == "create",
-            before.is_none(),
-            "{call} {name}: created twice or changed before it was created"
-        );
+        assert_eq!(call == "create", before.is_none(), "{call} {name}: created twice or changed before it was created");
         let incarnation = before.map_or(0, |before| before.incarnation) + u32::from(call != "amend");
-        running.insert(
-            name,
-            Running {
-                order: Arc::new(order),
-                incarnation,
-                at_start,
-            },
-        );
+        running.insert(name, Running { order: Arc::new(order), incarnation, at_start });
     }
 }
 
@@ -140,10 +118,7 @@ impl Runner<FakePart> for FakeRunner {
 
     fn remove(&self, name: &str) {
         self.calls.lock().unwrap().push(format!("remove {name}"));
-        assert!(
-            self.running.lock().unwrap().remove(name).is_some(),
-            "{name} was removed but did not run"
-        );
+        assert!(self.running.lock().unwrap().remove(name).is_some(), "{name} was removed but did not run");
     }
 
     fn limiters(&self, limiters: Vec<Arc<LimiterSpec>>) {
@@ -173,14 +148,7 @@ impl Archive for FakeArchive {
     }
 
     fn before(&self, number: u64) -> BoxFuture<'_, Result<Option<Generation>, StoreError>> {
-        let before = self
-            .generations
-            .lock()
-            .unwrap()
-            .iter()
-            .rev()
-            .find(|generation| generation.number < number)
-            .cloned();
+        let before = self.generations.lock().unwrap().iter().rev().find(|generation| generation.number < number).cloned();
         Box::pin(async move { Ok(before) })
     }
 }

@@ -6,26 +6,14 @@ use super::support::{Bench, invalid, steps, worker};
 
 #[tokio::test]
 async fn fault_duplicate_ids_start_two_workers() {
-    let mut bench = Bench::with(&[
-        ("a.toml", &worker("twin", "1s")),
-        ("b.toml", &(worker("twin", "2s") + &worker("other", "1s"))),
-    ])
-    .await;
+    let mut bench = Bench::with(&[("a.toml", &worker("twin", "1s")), ("b.toml", &(worker("twin", "2s") + &worker("other", "1s")))]).await;
     assert_eq!(bench.calls(), ["create twin"], "and nothing of the later file");
     assert!(bench.every("twin").contains("1s"));
-    assert!(
-        bench.said()[0].starts_with("b.toml:1") && bench.said()[0].contains("twin"),
-        "{:?}",
-        bench.said()
-    );
+    assert!(bench.said()[0].starts_with("b.toml:1") && bench.said()[0].contains("twin"), "{:?}", bench.said());
 
     // The file that was there first stands, whatever its name.
     bench.drop_file("0.toml", &worker("twin", "3s"));
-    bench
-        .until("the newcomer's problem", |status| {
-            status.problems.iter().any(|problem| problem.file == "0.toml")
-        })
-        .await;
+    bench.until("the newcomer's problem", |status| status.problems.iter().any(|problem| problem.file == "0.toml")).await;
     assert!(bench.every("twin").contains("1s"));
 
     // Once the name is free, those who wait for it are looked at again.
@@ -47,10 +35,7 @@ async fn fault_half_of_an_invalid_list_is_applied() {
     let text = worker("b", "1s") + &worker("a", "2s") + "[[worker]]\nname = \"c\"\nurls = 1\n" + &worker("d", "-1s");
     let problems = invalid(bench.apply(&text).await);
     assert!(problems.len() >= 3, "all errors at once: {problems:#?}");
-    assert!(
-        problems.iter().all(|problem| problem.starts_with("-:")),
-        "on the text's own lines: {problems:#?}"
-    );
+    assert!(problems.iter().all(|problem| problem.starts_with("-:")), "on the text's own lines: {problems:#?}");
     assert_eq!(bench.calls(), [""; 0]);
     assert_eq!(bench.files(), ["a.toml"]);
     assert_eq!(bench.fleet().generation(), 1);
@@ -66,15 +51,10 @@ async fn fault_an_update_changes_the_workers_identity() {
 
 #[tokio::test]
 async fn fault_an_empty_list_leaves_workers_behind() {
-    let bench = Bench::with(&[
-        ("a.toml", &worker("a", "1s")),
-        ("b.toml", &(worker("b", "1s") + "[[limiter]]\nname = \"l\"\nrate = \"1/s\"\n")),
-    ])
-    .await;
-    let empty = ApplyRequest {
-        prune: true,
-        ..ApplyRequest::default()
-    };
+    let bench =
+        Bench::with(&[("a.toml", &worker("a", "1s")), ("b.toml", &(worker("b", "1s") + "[[limiter]]\nname = \"l\"\nrate = \"1/s\"\n"))])
+            .await;
+    let empty = ApplyRequest { prune: true, ..ApplyRequest::default() };
     let plan = bench.fleet().apply(empty).await.unwrap();
     assert_eq!(steps(&plan), ["remove a", "remove b"]);
     assert_eq!(bench.names(), [""; 0]);

@@ -8,11 +8,7 @@ use super::support::{Bench, worker};
 async fn start_brings_up_what_the_folder_declares_in_order() {
     let two = worker("z", "1s") + &worker("b", "1s");
     let bench = Bench::with(&[("2.toml", &worker("a", "1s")), ("1.toml", &two)]).await;
-    assert_eq!(
-        bench.calls(),
-        ["create z", "create b", "create a"],
-        "files by name, workers as listed"
-    );
+    assert_eq!(bench.calls(), ["create z", "create b", "create a"], "files by name, workers as listed");
     assert!(bench.running("z").at_start, "so that first ticks can be spread");
     assert_eq!(bench.fleet().generation(), 1);
     assert_eq!(bench.events("fleet.applied"), ["3 created, 0 unchanged"]);
@@ -56,17 +52,9 @@ async fn moving_a_worker_to_another_file_or_line_touches_nothing() {
     // Both writes fall into one settled batch.
     bench.drop_file("a.toml", &worker("a", "1s"));
     bench.drop_file("b.toml", &("# moved here\n\n\n".to_owned() + &worker("b", "1s")));
-    bench
-        .until("the move", |status| {
-            status.desired.unit("b").is_some_and(|unit| unit.spec.origin.line == 4)
-        })
-        .await;
+    bench.until("the move", |status| status.desired.unit("b").is_some_and(|unit| unit.spec.origin.line == 4)).await;
     assert_eq!(bench.calls(), [""; 0]);
-    assert_eq!(
-        &*bench.fleet().desired().unit("b").unwrap().spec.origin.file,
-        "b.toml",
-        "where it stands is known"
-    );
+    assert_eq!(&*bench.fleet().desired().unit("b").unwrap().spec.origin.file, "b.toml", "where it stands is known");
 }
 
 #[tokio::test]
@@ -99,10 +87,7 @@ async fn a_broken_file_keeps_its_last_good_workers_also_over_a_restart() {
     assert!(bench.every("b").contains("5s"), "the rest goes on");
     assert!(bench.every("a").contains("1s"));
     let held_back = bench.running("a").order.held_back.clone().unwrap();
-    assert!(
-        held_back.contains("a.toml:4") && held_back.contains("schedule.every"),
-        "{held_back}"
-    );
+    assert!(held_back.contains("a.toml:4") && held_back.contains("schedule.every"), "{held_back}");
     assert_eq!(bench.running("a").incarnation, 1);
     assert_eq!(bench.events("manifest.refused").len(), 1);
 
@@ -135,18 +120,12 @@ async fn files_that_are_none_are_told_and_the_rest_goes_on() {
     let mut bench = Bench::new();
     fs::create_dir(bench.manifests().join("dir.toml")).unwrap();
     fs::write(bench.manifests().join("latin.toml"), b"\xe9").unwrap();
-    fs::File::create(bench.manifests().join("big.toml"))
-        .unwrap()
-        .set_len(10 << 20)
-        .unwrap();
+    fs::File::create(bench.manifests().join("big.toml")).unwrap().set_len(10 << 20).unwrap();
     bench.drop_file("good.toml", &worker("good", "1s"));
     bench.start().await;
     assert_eq!(bench.names(), ["good"]);
     let said = bench.said();
-    assert_eq!(
-        said.iter().map(|line| line.split(':').next().unwrap()).collect::<Vec<_>>(),
-        ["big.toml", "dir.toml", "latin.toml"]
-    );
+    assert_eq!(said.iter().map(|line| line.split(':').next().unwrap()).collect::<Vec<_>>(), ["big.toml", "dir.toml", "latin.toml"]);
     fs::remove_dir(bench.manifests().join("dir.toml")).unwrap();
     bench.until("the folder's end", |status| status.problems.len() == 2).await;
 }
@@ -164,16 +143,10 @@ async fn a_folder_that_is_gone_keeps_everything_and_is_found_again() {
 
     fs::create_dir(bench.manifests()).unwrap();
     bench.drop_file("a.toml", &(worker("a", "1s") + &worker("b", "1s")));
-    bench
-        .until("the new folder", |status| {
-            status.problems.is_empty() && status.desired.units().len() == 2
-        })
-        .await;
+    bench.until("the new folder", |status| status.problems.is_empty() && status.desired.units().len() == 2).await;
     assert_eq!(bench.running("a").incarnation, 1);
     bench.drop_file("c.toml", &worker("c", "1s"));
-    bench
-        .until("the new folder's events", |status| status.desired.units().len() == 3)
-        .await;
+    bench.until("the new folder's events", |status| status.desired.units().len() == 3).await;
 }
 
 #[tokio::test]
@@ -209,10 +182,7 @@ async fn a_folder_that_is_swapped_behind_links_is_followed() {
 #[tokio::test]
 async fn keys_of_a_later_build_are_refused_as_such() {
     let mut bench = Bench::new();
-    bench.drop_file(
-        "a.toml",
-        "[[worker]]\nname = \"a\"\ncomponent = \"poller.wasm\"\njobs = { queue = \"todo\" }\n",
-    );
+    bench.drop_file("a.toml", "[[worker]]\nname = \"a\"\ncomponent = \"poller.wasm\"\njobs = { queue = \"todo\" }\n");
     bench.start().await;
     assert!(bench.said()[0].contains("not in this build"), "{:?}", bench.said());
     assert_eq!(bench.names(), [""; 0]);
@@ -220,11 +190,7 @@ async fn keys_of_a_later_build_are_refused_as_such() {
 
 #[tokio::test]
 async fn one_of_two_thousand_is_touched() {
-    let text = |changed: usize| {
-        (0..2_000)
-            .map(|n| worker(&format!("w{n}"), if n == changed { "7s" } else { "30s" }))
-            .collect::<String>()
-    };
+    let text = |changed: usize| (0..2_000).map(|n| worker(&format!("w{n}"), if n == changed { "7s" } else { "30s" })).collect::<String>();
     let mut bench = Bench::with(&[("all.toml", &text(9_999))]).await;
     assert_eq!(bench.calls().len(), 2_000);
     bench.drop_file("all.toml", &text(1_234));

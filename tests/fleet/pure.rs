@@ -41,21 +41,11 @@ fn spec(name: u8, (every, paused, _): Knobs, blank_lines: usize) -> Arc<WorkerSp
 fn desired(fleet: &BTreeMap<u8, (u8, Knobs)>, blank_lines: usize) -> Desired {
     let mut files: BTreeMap<Arc<str>, FileSpec> = BTreeMap::new();
     for (name, (file, knobs)) in fleet {
-        files
-            .entry(format!("{file}.toml").into())
-            .or_default()
-            .workers
-            .push(spec(*name, *knobs, blank_lines));
+        files.entry(format!("{file}.toml").into()).or_default().workers.push(spec(*name, *knobs, blank_lines));
     }
     let files = files.into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
     let bytes: BTreeMap<String, u8> = fleet.iter().map(|(name, (_, (.., bytes)))| (format!("w{name}"), *bytes)).collect();
-    Desired::new(1, files, |_, spec| {
-        Some(Unit {
-            spec: spec.clone(),
-            digest: digest(bytes[&*spec.name]),
-            held_back: None,
-        })
-    })
+    Desired::new(1, files, |_, spec| Some(Unit { spec: spec.clone(), digest: digest(bytes[&*spec.name]), held_back: None }))
 }
 
 fn map(desired: &Desired) -> BTreeMap<Name, Unit> {
@@ -161,30 +151,15 @@ fn new_bytes_can_be_taken_back_for_ten_minutes() {
     let start = Instant::now();
     let mut rollover = Rollover::new(digest(1));
     rollover.roll(digest(2), start);
-    assert!(
-        !rollover.clone().fault(&digest(2), "late".into(), start + PROBATION),
-        "they are proven by then"
-    );
-    assert!(
-        !rollover.fault(&digest(1), "of the old ones".into(), start),
-        "the old ones don't run any more"
-    );
+    assert!(!rollover.clone().fault(&digest(2), "late".into(), start + PROBATION), "they are proven by then");
+    assert!(!rollover.fault(&digest(1), "of the old ones".into(), start), "the old ones don't run any more");
     assert!(rollover.fault(&digest(2), "crashed".into(), start + PROBATION - Duration::from_secs(1)));
     assert_eq!(rollover.current(), &digest(1));
-    assert_eq!(
-        rollover.refused(),
-        Some(&Refusal {
-            digest: digest(2),
-            reason: "crashed".into()
-        })
-    );
+    assert_eq!(rollover.refused(), Some(&Refusal { digest: digest(2), reason: "crashed".into() }));
     rollover.seen(&digest(2));
     assert!(!rollover.wants(&digest(2)), "a touched file is the same file");
     rollover.seen(&digest(3));
-    assert!(
-        rollover.wants(&digest(3)) && rollover.wants(&digest(2)),
-        "the file changed, so all is forgiven"
-    );
+    assert!(rollover.wants(&digest(3)) && rollover.wants(&digest(2)), "the file changed, so all is forgiven");
 }
 
 #[test]
@@ -213,13 +188,7 @@ fn events_are_told_once_they_are_quiet_and_never_much_later() {
         settler.note(Place::Plugins, "p.wasm", Notice::Whole, now);
     }
     assert!(now - start <= PATIENCE + QUIET, "a busy folder is told as well");
-    assert_eq!(
-        settler.take(now),
-        Touched {
-            manifests: names(&["a.toml"]),
-            plugins: names(&["p.wasm"])
-        }
-    );
+    assert_eq!(settler.take(now), Touched { manifests: names(&["a.toml"]), plugins: names(&["p.wasm"]) });
     assert_eq!(settler.due(), None);
 }
 
@@ -254,11 +223,5 @@ fn too_many_names_become_all_of_them() {
     for n in 0..10_000 {
         settler.note(Place::Manifests, &format!("{n}.toml"), Notice::Whole, now);
     }
-    assert_eq!(
-        settler.take(now),
-        Touched {
-            manifests: Names::All,
-            plugins: Names::default()
-        }
-    );
+    assert_eq!(settler.take(now), Touched { manifests: Names::All, plugins: Names::default() });
 }

@@ -78,16 +78,8 @@ impl Bench {
 
     pub async fn start_on(&mut self, manifests: PathBuf, archive: Arc<dyn Archive>) -> Result<(), FleetError> {
         self.runner = Arc::new(FakeRunner::new());
-        let settings = Settings {
-            manifests,
-            plugins: self.dir.path().join("plugins"),
-            defaults: None,
-        };
-        let lower = Lower {
-            runner: self.runner.clone(),
-            loader: self.loader.clone(),
-            archive,
-        };
+        let settings = Settings { manifests, plugins: self.dir.path().join("plugins"), defaults: None };
+        let lower = Lower { runner: self.runner.clone(), loader: self.loader.clone(), archive };
         let fleet = Fleet::start(settings, lower, self.journal.clone(), Clock::system()).await?;
         self.status = Some(fleet.status());
         self.fleet = Some(fleet);
@@ -126,10 +118,8 @@ impl Bench {
     }
 
     pub fn files(&self) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(self.manifests())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            fs::read_dir(self.manifests()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -139,19 +129,13 @@ impl Bench {
         let status = self.status.as_mut().unwrap();
         let found = tokio::time::timeout(DEADLINE, status.wait_for(|status| says(status))).await;
         found
-            .unwrap_or_else(|_| {
-                panic!(
-                    "waited in vain for: {what}; problems: {:#?}",
-                    self.fleet.as_ref().unwrap().problems()
-                )
-            })
+            .unwrap_or_else(|_| panic!("waited in vain for: {what}; problems: {:#?}", self.fleet.as_ref().unwrap().problems()))
             .unwrap()
             .clone()
     }
 
     pub async fn until_generation(&mut self, number: u64) -> Arc<Status> {
-        self.until(&format!("generation {number}"), |status| status.generation >= number)
-            .await
+        self.until(&format!("generation {number}"), |status| status.generation >= number).await
     }
 
     /// Everything that was told by inotify so far is taken in: a last file comes through.
@@ -159,11 +143,9 @@ impl Bench {
         let name = format!("barrier-{}.toml", self.fleet().generation());
         let generation = self.fleet().generation();
         self.drop_file(&name, "# nothing\n");
-        self.until("the barrier", |status| status.desired.files().contains_key(name.as_str()))
-            .await;
+        self.until("the barrier", |status| status.desired.files().contains_key(name.as_str())).await;
         self.remove_file(&name);
-        self.until("the barrier's end", |status| !status.desired.files().contains_key(name.as_str()))
-            .await;
+        self.until("the barrier's end", |status| !status.desired.files().contains_key(name.as_str())).await;
         assert_eq!(self.fleet().generation(), generation + 2, "only the barrier's own generations came");
     }
 
@@ -172,13 +154,7 @@ impl Bench {
     }
 
     pub fn running(&self, name: &str) -> Running {
-        self.runner
-            .running
-            .lock()
-            .unwrap()
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| panic!("{name} does not run"))
+        self.runner.running.lock().unwrap().get(name).cloned().unwrap_or_else(|| panic!("{name} does not run"))
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -190,12 +166,7 @@ impl Bench {
     }
 
     pub fn events(&self, kind: &str) -> Vec<String> {
-        self.journal
-            .events(1_000)
-            .into_iter()
-            .filter(|event| event.kind == kind)
-            .map(|event| event.message)
-            .collect()
+        self.journal.events(1_000).into_iter().filter(|event| event.kind == kind).map(|event| event.message).collect()
     }
 
     pub fn said(&self) -> Vec<String> {
@@ -203,12 +174,7 @@ impl Bench {
     }
 
     pub async fn apply(&self, text: &str) -> Result<Plan, FleetError> {
-        self.fleet()
-            .apply(ApplyRequest {
-                text: text.to_owned(),
-                ..ApplyRequest::default()
-            })
-            .await
+        self.fleet().apply(ApplyRequest { text: text.to_owned(), ..ApplyRequest::default() }).await
     }
 }
 
@@ -220,14 +186,7 @@ fn put(path: &Path, text: &str) {
 
 /// The steps of a plan as a person reads them.
 pub fn steps(plan: &Plan) -> Vec<String> {
-    plan.steps
-        .iter()
-        .map(|step| {
-            format!("{:?} {} {}", step.verb, step.worker, step.changes.join("; "))
-                .trim_end()
-                .to_lowercase()
-        })
-        .collect()
+    plan.steps.iter().map(|step| format!("{:?} {} {}", step.verb, step.worker, step.changes.join("; ")).trim_end().to_lowercase()).collect()
 }
 
 pub fn invalid(outcome: Result<Plan, FleetError>) -> Vec<String> {
