@@ -42,7 +42,8 @@ pub(super) struct Moment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     Nothing,
-    Silent(Option<Flip>),
+    /// Silent for this long.
+    Silent(Option<Flip>, Duration),
     /// Not reported for so long that it isn't a check any more.
     Gone,
 }
@@ -140,11 +141,7 @@ impl Check {
             valid_for_ms: self.valid_for.map(millis),
             detail: clip(&self.detail, DETAIL_BYTES_SAVED).to_owned(),
         })?;
-        Ok(CheckRow {
-            worker: worker.clone(),
-            subject: subject.clone(),
-            state,
-        })
+        Ok(CheckRow { worker: worker.clone(), subject: subject.clone(), state })
     }
 
     /// Takes a report; answers what it led to and its row for history.
@@ -155,10 +152,7 @@ impl Check {
         self.renew_until = None;
         self.last = Some(report.at);
         self.latency_ms = report.latency_ms.or(self.latency_ms);
-        self.valid_for = report
-            .valid_for
-            .filter(|quiet| !quiet.is_zero())
-            .map(|quiet| quiet.min(VALID_FOR_AT_MOST));
+        self.valid_for = report.valid_for.filter(|quiet| !quiet.is_zero()).map(|quiet| quiet.min(VALID_FOR_AT_MOST));
         self.detail = clip(&report.detail, DETAIL_BYTES).into();
         self.evidence.clone_from(&report.evidence);
         if self.beats.len() >= BEATS {
@@ -205,9 +199,7 @@ impl Check {
         if watch.paused {
             return None;
         }
-        let silence = policy::patience(watch, self.valid_for)
-            .filter(|_| !self.silent)
-            .and_then(|(quiet, _)| self.heard.checked_add(quiet));
+        let silence = policy::patience(watch, self.valid_for).filter(|_| !self.silent).and_then(|(quiet, _)| self.heard.checked_add(quiet));
         [silence, self.renew_until, self.end(watch)].into_iter().flatten().min()
     }
 
@@ -220,12 +212,12 @@ impl Check {
             return Due::Gone;
         }
         self.silent = true;
-        let Some((_, verdict)) = policy::patience(watch, self.valid_for) else {
+        let Some((quiet, verdict)) = policy::patience(watch, self.valid_for) else {
             return Due::Nothing;
         };
         let flip = self.machine.silence(verdict, watch, at.wall);
         self.account(watch, at.wall);
-        Due::Silent(flip)
+        Due::Silent(flip, quiet)
     }
 
     /// Puts older results before those that came since the start.
@@ -269,10 +261,9 @@ impl Check {
         }
         .filter(|_| self.current || self.silent);
         let until = match (self.last, policy::patience(watch, self.valid_for)) {
-            (Some(last), Some((quiet, _))) if !self.silent => Some(
-                last.as_millisecond()
-                    .saturating_add(i64::try_from(quiet.as_millis()).unwrap_or(i64::MAX)),
-            ),
+            (Some(last), Some((quiet, _))) if !self.silent => {
+                Some(last.as_millisecond().saturating_add(i64::try_from(quiet.as_millis()).unwrap_or(i64::MAX)))
+            }
             _ => None,
         };
         self.untold.add(self.uptime.mark(wall.as_millisecond(), kind, until));
@@ -288,14 +279,8 @@ impl Check {
 
 impl Compact {
     fn new(at: Timestamp, status: CheckStatus, latency_ms: Option<f64>) -> Self {
-        let latency_us = latency_ms
-            .filter(|ms| ms.is_finite())
-            .map_or(u32::MAX, |ms| (ms * 1_000.0).round() as u32);
-        Self {
-            at: at.as_millisecond(),
-            latency_us,
-            status,
-        }
+        let latency_us = latency_ms.filter(|ms| ms.is_finite()).map_or(u32::MAX, |ms| (ms * 1_000.0).round() as u32);
+        Self { at: at.as_millisecond(), latency_us, status }
     }
 
     fn view(self) -> Beat {

@@ -7,6 +7,7 @@ mod board;
 mod check;
 mod keeper;
 pub mod policy;
+mod shard;
 pub mod uptime;
 
 use std::{
@@ -92,10 +93,7 @@ impl Checks {
             tokio::spawn(remember(Arc::downgrade(&board), store));
         }
         let keeper = tokio::spawn(keeper::run(Arc::downgrade(&board)));
-        Ok(Checks {
-            board,
-            _keeper: Arc::new(Keeper(keeper.abort_handle())),
-        })
+        Ok(Checks { board, _keeper: Arc::new(Keeper(keeper.abort_handle())) })
     }
 
     /// Never blocks. A worker may have 1,000 subjects of up to 2,048 bytes; of a detail the first 4 KiB are kept.

@@ -76,17 +76,7 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(now: Timestamp) -> Self {
-        Self {
-            reach: None,
-            hidden: false,
-            downs: 0,
-            goods: 0,
-            ups: 0,
-            degradeds: 0,
-            unknowns: 0,
-            shown: CheckStatus::Unknown,
-            since: now,
-        }
+        Self { reach: None, hidden: false, downs: 0, goods: 0, ups: 0, degradeds: 0, unknowns: 0, shown: CheckStatus::Unknown, since: now }
     }
 
     pub fn shown(&self) -> CheckStatus {
@@ -126,10 +116,7 @@ impl Machine {
         self.settle(status, watch);
         let flip = self.show(watch, now);
         let wants = !matches!(status, CheckStatus::Unknown) && self.confirming() > 0;
-        Judgement {
-            flip,
-            recheck: watch.interval.filter(|_| wants).map(recheck_after),
-        }
+        Judgement { flip, recheck: watch.interval.filter(|_| wants).map(recheck_after) }
     }
 
     /// The silence that [`patience`] named has passed.

@@ -48,11 +48,7 @@ impl Seen {
     /// The part of it that falls on `part` of `whole` milliseconds.
     fn share(self, part: u64, whole: u64) -> Self {
         let of = |ms: u64| u64::try_from(u128::from(ms) * u128::from(part) / u128::from(whole.max(1))).unwrap_or(u64::MAX);
-        Self {
-            up_ms: of(self.up_ms),
-            degraded_ms: of(self.degraded_ms),
-            down_ms: of(self.down_ms),
-        }
+        Self { up_ms: of(self.up_ms), degraded_ms: of(self.degraded_ms), down_ms: of(self.down_ms) }
     }
 }
 
@@ -76,15 +72,7 @@ type Written = (i64, i64, u64, u64, u64);
 
 impl From<Written> for Segment {
     fn from((start, end, up_ms, degraded_ms, down_ms): Written) -> Self {
-        Self {
-            start,
-            end,
-            seen: Seen {
-                up_ms,
-                degraded_ms,
-                down_ms,
-            },
-        }
+        Self { start, end, seen: Seen { up_ms, degraded_ms, down_ms } }
     }
 }
 
@@ -127,12 +115,7 @@ pub struct Uptime {
 
 impl Uptime {
     pub fn new(now: i64) -> Self {
-        Self {
-            first: now,
-            cursor: now,
-            segments: VecDeque::new(),
-            running: None,
-        }
+        Self { first: now, cursor: now, segments: VecDeque::new(), running: None }
     }
 
     /// Accounts for the time up to `now`; from here on it counts as `kind` (none: unseen), no longer than `until`.
@@ -157,11 +140,7 @@ impl Uptime {
             None => Seen::default(),
         };
         self.cursor = now;
-        while self
-            .segments
-            .front()
-            .is_some_and(|oldest| oldest.end <= now.saturating_sub(WINDOW_MS))
-        {
+        while self.segments.front().is_some_and(|oldest| oldest.end <= now.saturating_sub(WINDOW_MS)) {
             self.segments.pop_front();
         }
         seen
@@ -178,10 +157,7 @@ impl Uptime {
         }
         let good = seen.up_ms.saturating_add(seen.degraded_ms);
         let known = good.saturating_add(seen.down_ms);
-        Figures {
-            uptime: (known > 0).then(|| ratio(good, known)),
-            coverage: ratio(known, between(start.max(self.first), now)).min(1.0),
-        }
+        Figures { uptime: (known > 0).then(|| ratio(good, known)), coverage: ratio(known, between(start.max(self.first), now)).min(1.0) }
     }
 
     /// How many segments are held.
@@ -193,16 +169,7 @@ impl Uptime {
     fn stretch(&self, now: i64) -> Option<(Kind, Segment)> {
         let Running { kind, until } = self.running?;
         let end = until.map_or(now, |until| until.min(now));
-        (end > self.cursor).then(|| {
-            (
-                kind,
-                Segment {
-                    start: self.cursor,
-                    end,
-                    seen: Seen::of(kind, between(self.cursor, end)),
-                },
-            )
-        })
+        (end > self.cursor).then(|| (kind, Segment { start: self.cursor, end, seen: Seen::of(kind, between(self.cursor, end)) }))
     }
 
     fn push(&mut self, kind: Kind, segment: Segment) {

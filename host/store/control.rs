@@ -23,10 +23,7 @@ use crate::facts::{EventRecord, Name, TrapRecord};
 /// Recorded facts wait this long for company, so that a storm of them is a few dozen fsyncs a second and not thousands.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
 
-const SCHEMA: Schema = Schema {
-    steps: &[STEP_1],
-    synchronous: "FULL",
-};
+const SCHEMA: Schema = Schema { steps: &[STEP_1], synchronous: "FULL", checkpoint: 1_000 };
 
 const STEP_1: &str = "
     -- Counts of the data folder itself; 'boot': how often it was started.
@@ -126,11 +123,7 @@ impl Control {
             .map_err(StoreError::sqlite("counting the start in", path))?;
         let last_event = events::last_id(&db).map_err(StoreError::sqlite("reading", path))?;
         let control = Self { db, path: path.to_owned() };
-        Ok(Opened {
-            control,
-            boot: u64::try_from(boot).unwrap_or_default(),
-            last_event,
-        })
+        Ok(Opened { control, boot: u64::try_from(boot).unwrap_or_default(), last_event })
     }
 
     fn transact(&self, batch: &[Entry<Work>], failures: &mut Failures) -> rusqlite::Result<()> {

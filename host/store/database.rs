@@ -29,6 +29,8 @@ pub(super) struct Schema {
     pub steps: &'static [&'static str],
     /// `FULL`: a commit survives a power cut. `NORMAL`: it survives a crash of the host.
     pub synchronous: &'static str,
+    /// Pages in the WAL that make a commit move them into the database.
+    pub checkpoint: u32,
 }
 
 pub(super) fn require_sqlite() -> Result<(), StoreError> {
@@ -43,11 +45,7 @@ pub(super) fn require_sqlite() -> Result<(), StoreError> {
 
 /// Makes a folder only its owner may enter; one that is there keeps the rights its owner gave it.
 pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(StoreError::io("making the folder", path))
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("making the folder", path))
 }
 
 /// Opens or makes a file for its one writer.
@@ -81,27 +79,18 @@ pub(super) fn companions(path: &Path) -> [PathBuf; 2] {
 
 /// SQLite gives the WAL the rights of the file beside it, so it is enough to make the file itself private.
 fn make_private(path: &Path) -> Result<(), StoreError> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(StoreError::io("opening", path))?;
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(StoreError::io("opening", path))?;
     let mode = file.metadata().map_err(StoreError::io("looking at", path))?.permissions().mode();
     if mode & 0o177 != 0 {
-        file.set_permissions(Permissions::from_mode(0o600))
-            .map_err(StoreError::io("making private", path))?;
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(StoreError::io("making private", path))?;
     }
     Ok(())
 }
 
 /// Refuses what is damaged, somebody else's or newer; answers the schema version.
 fn vet(db: &Connection, path: &Path, schema: &Schema) -> Result<usize, StoreError> {
-    let number = |sql: &str| {
-        db.query_row(sql, [], |row| row.get::<_, i64>(0))
-            .map_err(StoreError::sqlite("reading", path))
-    };
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(StoreError::sqlite("reading", path));
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     let owner = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;
@@ -120,9 +109,7 @@ fn vet(db: &Connection, path: &Path, schema: &Schema) -> Result<usize, StoreErro
         )));
     }
     if fs::metadata(path).map_err(StoreError::io("looking at", path))?.len() <= CHECKED_BYTES {
-        let verdict: String = db
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(StoreError::sqlite("checking", path))?;
+        let verdict: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(StoreError::sqlite("checking", path))?;
         if verdict != "ok" {
             return Err(StoreError::corrupt(path, &format!("is damaged ({})", verdict.trim())));
         }
@@ -131,9 +118,7 @@ fn vet(db: &Connection, path: &Path, schema: &Schema) -> Result<usize, StoreErro
 }
 
 fn settings(db: &Connection, path: &Path, schema: &Schema) -> Result<(), StoreError> {
-    let mode: String = db
-        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-        .map_err(StoreError::sqlite("opening", path))?;
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(StoreError::sqlite("opening", path))?;
     if mode != "wal" {
         return Err(StoreError::Unsupported(format!(
             "{}: its file system can't share memory between connections (SQLite's WAL): put the data folder on a local disk",
@@ -141,8 +126,9 @@ fn settings(db: &Connection, path: &Path, schema: &Schema) -> Result<(), StoreEr
         )));
     }
     db.execute_batch(&format!(
-        "PRAGMA synchronous = {}; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 8388608;",
-        schema.synchronous
+        "PRAGMA synchronous = {}; PRAGMA wal_autocheckpoint = {}; PRAGMA journal_size_limit = 8388608;
+         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;",
+        schema.synchronous, schema.checkpoint
     ))
     .map_err(StoreError::sqlite("setting up", path))
 }

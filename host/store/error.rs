@@ -32,18 +32,12 @@ impl StoreError {
         move |source| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::corrupt(path, "is not a database"),
             Some(ErrorCode::DatabaseCorrupt) => Self::corrupt(path, "is damaged"),
-            _ => Self::Sqlite {
-                what: format!("{what} {}", path.display()),
-                source,
-            },
+            _ => Self::Sqlite { what: format!("{what} {}", path.display()), source },
         }
     }
 
     pub(super) fn io(what: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io {
-            what: format!("{what} {}", path.display()),
-            source,
-        }
+        move |source| Self::Io { what: format!("{what} {}", path.display()), source }
     }
 
     pub(super) fn corrupt(path: &Path, how: &str) -> Self {
@@ -56,14 +50,8 @@ impl StoreError {
     /// The same failure for the next caller of a batch (the sources can't be cloned).
     pub(super) fn again(&self) -> Self {
         match self {
-            Self::Sqlite { what, source } => Self::Sqlite {
-                what: what.clone(),
-                source: sqlite_again(source),
-            },
-            Self::Io { what, source } => Self::Io {
-                what: what.clone(),
-                source: std::io::Error::new(source.kind(), source.to_string()),
-            },
+            Self::Sqlite { what, source } => Self::Sqlite { what: what.clone(), source: sqlite_again(source) },
+            Self::Io { what, source } => Self::Io { what: what.clone(), source: std::io::Error::new(source.kind(), source.to_string()) },
             Self::Corrupt(sentence) => Self::Corrupt(sentence.clone()),
             Self::Unsupported(sentence) => Self::Unsupported(sentence.clone()),
             Self::Ambiguous(sentence) => Self::Ambiguous(sentence.clone()),

@@ -53,19 +53,16 @@ pub(super) fn prune(db: &Connection) -> rusqlite::Result<()> {
 /// The newest `limit` with id < `before`, oldest first.
 pub(super) fn list(db: &Connection, before: Option<u64>, limit: usize) -> rusqlite::Result<Vec<EventRecord>> {
     let mut rows = db.prepare("SELECT id, at, kind, level, worker, message FROM events WHERE id < ?1 ORDER BY id DESC LIMIT ?2")?;
-    let events = rows.query_map(
-        params![before.map_or(i64::MAX, signed), i64::try_from(limit).unwrap_or(i64::MAX)],
-        |row| {
-            Ok(EventRecord {
-                id: unsigned(row.get(0)?),
-                at: timestamp(row.get(1)?),
-                kind: row.get(2)?,
-                level: level_of(row.get_ref(3)?.as_str()?),
-                worker: row.get(4)?,
-                message: row.get(5)?,
-            })
-        },
-    )?;
+    let events = rows.query_map(params![before.map_or(i64::MAX, signed), i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        Ok(EventRecord {
+            id: unsigned(row.get(0)?),
+            at: timestamp(row.get(1)?),
+            kind: row.get(2)?,
+            level: level_of(row.get_ref(3)?.as_str()?),
+            worker: row.get(4)?,
+            message: row.get(5)?,
+        })
+    })?;
     let mut events: Vec<_> = events.collect::<rusqlite::Result<_>>()?;
     events.reverse();
     Ok(events)
@@ -85,11 +82,7 @@ pub(super) fn checks(db: &Connection) -> rusqlite::Result<Vec<CheckRow>> {
     let mut rows = db.prepare("SELECT worker, subject, state FROM checks")?;
     let checks = rows.query_map([], |row| {
         let state = serde_json::from_str(row.get_ref(2)?.as_str()?).map_err(json_error)?;
-        Ok(CheckRow {
-            worker: row.get(0)?,
-            subject: row.get(1)?,
-            state,
-        })
+        Ok(CheckRow { worker: row.get(0)?, subject: row.get(1)?, state })
     })?;
     checks.collect()
 }

@@ -160,10 +160,7 @@ impl Store {
             readers: Readers::new(&path, &folder),
             writers: Mutex::default(),
         };
-        let writers = vec![
-            writer::spawn("store", opened.control, control)?,
-            writer::spawn("history", kept, history)?,
-        ];
+        let writers = vec![writer::spawn("store", opened.control, control)?, writer::spawn("history", kept, history)?];
         shared.writers = Mutex::new(writers);
         Ok(Store(Arc::new(shared)))
     }
@@ -183,10 +180,7 @@ impl Store {
 
     /// The newest kept generation before `number`.
     pub async fn generation_before(&self, number: u64) -> Result<Option<Generation>, StoreError> {
-        self.0
-            .readers
-            .control(self.0.control.clone(), move |db| generations::before(db, number))
-            .await
+        self.0.readers.control(self.0.control.clone(), move |db| generations::before(db, number)).await
     }
 
     pub fn record_trap(&self, trap: Box<TrapRecord>) {
@@ -195,27 +189,18 @@ impl Store {
 
     /// Newest first.
     pub async fn traps(&self, worker: Option<Name>, limit: usize) -> Result<Vec<TrapRecord>, StoreError> {
-        self.0
-            .readers
-            .control(self.0.control.clone(), move |db| traps::list(db, worker.as_deref(), limit))
-            .await
+        self.0.readers.control(self.0.control.clone(), move |db| traps::list(db, worker.as_deref(), limit)).await
     }
 
     /// By full id or a unique start or end of at least 4 characters: ids made in one second share a prefix.
     pub async fn trap(&self, id: &str) -> Result<Option<TrapRecord>, StoreError> {
         let part = id.to_owned();
-        match self
-            .0
-            .readers
-            .control(self.0.control.clone(), move |db| traps::find(db, &part))
-            .await?
-        {
+        match self.0.readers.control(self.0.control.clone(), move |db| traps::find(db, &part)).await? {
             Found::Nothing => Ok(None),
             Found::One(trap) => Ok(Some(*trap)),
-            Found::Several(ids) => Err(StoreError::Ambiguous(format!(
-                "several traps fit \"{id}\": {}; give more of the id",
-                ids.join(", ")
-            ))),
+            Found::Several(ids) => {
+                Err(StoreError::Ambiguous(format!("several traps fit \"{id}\": {}; give more of the id", ids.join(", "))))
+            }
         }
     }
 
@@ -226,10 +211,7 @@ impl Store {
 
     /// The newest `limit` with id < `before`, oldest first.
     pub async fn events(&self, before: Option<u64>, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
-        self.0
-            .readers
-            .control(self.0.control.clone(), move |db| events::list(db, before, limit))
-            .await
+        self.0.readers.control(self.0.control.clone(), move |db| events::list(db, before, limit)).await
     }
 
     /// The largest event id used so far.
@@ -242,9 +224,7 @@ impl Store {
     }
 
     pub fn record_checks(&self, rows: Vec<CheckRow>) {
-        self.0
-            .control
-            .record(rows.into_iter().map(|row| control::Work::Check(Box::new(row))));
+        self.0.control.record(rows.into_iter().map(|row| control::Work::Check(Box::new(row))));
     }
 
     pub async fn load_checks(&self) -> Result<Vec<CheckRow>, StoreError> {
@@ -280,20 +260,12 @@ impl Store {
     /// The newest results, oldest first.
     pub async fn recent(&self, worker: &str, subject: &str, limit: usize) -> Result<Vec<Beat>, StoreError> {
         let (worker, subject) = (worker.to_owned(), subject.to_owned());
-        self.0
-            .readers
-            .history(self.0.history.clone(), move |folder| {
-                history::recent(folder, &worker, &subject, limit)
-            })
-            .await
+        self.0.readers.history(self.0.history.clone(), move |folder| history::recent(folder, &worker, &subject, limit)).await
     }
 
     /// The newest results of every check in the newest few files.
     pub async fn recent_of_all(&self, limit: usize) -> Result<Vec<Recent>, StoreError> {
-        self.0
-            .readers
-            .history(self.0.history.clone(), move |folder| history::recent_of_all(folder, limit))
-            .await
+        self.0.readers.history(self.0.history.clone(), move |folder| history::recent_of_all(folder, limit)).await
     }
 
     /// Waits until everything recorded so far is on disk.
@@ -311,6 +283,7 @@ impl Store {
             return Ok(());
         }
         let flushed = self.flush().await;
+        self.0.readers.rest();
         self.0.control.close();
         self.0.history.close();
         let ended = tokio::task::spawn_blocking(|| writers.into_iter().for_each(|writer| drop(writer.join())));

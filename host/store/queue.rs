@@ -54,19 +54,8 @@ struct State<W> {
 
 impl<W: Weigh> Queue<W> {
     pub fn new(linger: Duration) -> Self {
-        let state = State {
-            waiting: Vec::new(),
-            bytes: 0,
-            urgent: false,
-            writing: false,
-            closed: false,
-        };
-        Self {
-            state: Mutex::new(state),
-            wake: Condvar::new(),
-            dropped: AtomicU64::new(0),
-            linger,
-        }
+        let state = State { waiting: Vec::new(), bytes: 0, urgent: false, writing: false, closed: false };
+        Self { state: Mutex::new(state), wake: Condvar::new(), dropped: AtomicU64::new(0), linger }
     }
 
     /// Never blocks; past the bounds entries are counted and dropped.
@@ -109,18 +98,12 @@ impl<W: Weigh> Queue<W> {
     pub fn take(&self) -> Option<Vec<Entry<W>>> {
         let mut state = self.state();
         state.writing = false;
-        state = self
-            .wake
-            .wait_while(state, |state| state.waiting.is_empty() && !state.closed)
-            .unwrap_or_else(PoisonError::into_inner);
+        state = self.wake.wait_while(state, |state| state.waiting.is_empty() && !state.closed).unwrap_or_else(PoisonError::into_inner);
         if state.waiting.is_empty() {
             return None;
         }
         let lingering = |state: &mut State<W>| !state.urgent && !state.closed && !half_full(state);
-        (state, _) = self
-            .wake
-            .wait_timeout_while(state, self.linger, lingering)
-            .unwrap_or_else(PoisonError::into_inner);
+        (state, _) = self.wake.wait_timeout_while(state, self.linger, lingering).unwrap_or_else(PoisonError::into_inner);
         state.urgent = false;
         state.writing = true;
         state.bytes = 0;

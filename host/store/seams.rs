@@ -64,10 +64,7 @@ struct Counters {
 
 impl Epochs {
     pub fn new(boot: u64) -> Self {
-        Self {
-            boot,
-            counters: Mutex::default(),
-        }
+        Self { boot, counters: Mutex::default() }
     }
 
     fn claim(&self, worker: &Name, replica: u32) -> u64 {

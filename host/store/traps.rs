@@ -78,10 +78,7 @@ pub(super) fn prune<'a>(db: &Connection, workers: impl Iterator<Item = &'a str>)
     for worker in workers.collect::<HashSet<_>>() {
         of_worker.execute(params![worker, i64::try_from(KEPT_A_WORKER).unwrap_or(i64::MAX)])?;
     }
-    db.execute(
-        "DELETE FROM traps WHERE seq IN (SELECT seq FROM traps ORDER BY seq DESC LIMIT -1 OFFSET ?1)",
-        [KEPT],
-    )?;
+    db.execute("DELETE FROM traps WHERE seq IN (SELECT seq FROM traps ORDER BY seq DESC LIMIT -1 OFFSET ?1)", [KEPT])?;
     db.execute(
         "DELETE FROM traps WHERE seq IN
          (SELECT seq FROM (SELECT seq, sum(size) OVER (ORDER BY seq DESC) AS upto FROM traps) WHERE upto > ?1)",
@@ -93,9 +90,7 @@ pub(super) fn prune<'a>(db: &Connection, workers: impl Iterator<Item = &'a str>)
 /// Newest first.
 pub(super) fn list(db: &Connection, worker: Option<&str>, limit: usize) -> rusqlite::Result<Vec<TrapRecord>> {
     let mut rows = db.prepare("SELECT record FROM traps WHERE ?1 IS NULL OR worker = ?1 ORDER BY seq DESC LIMIT ?2")?;
-    let records = rows.query_map(params![worker, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-        row.get::<_, String>(0)
-    })?;
+    let records = rows.query_map(params![worker, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get::<_, String>(0))?;
     records.map(|record| parse(&record?)).collect()
 }
 
@@ -110,9 +105,7 @@ pub(super) fn find(db: &Connection, id: &str) -> rusqlite::Result<Found> {
          ORDER BY id = ?1 DESC, seq DESC LIMIT ?2",
     )?;
     let mut found: Vec<(String, String)> = rows
-        .query_map(params![id, i64::try_from(LISTED).unwrap_or(i64::MAX)], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
+        .query_map(params![id, i64::try_from(LISTED).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     match found.as_slice() {
         [] => Ok(Found::Nothing),

@@ -24,6 +24,9 @@ use super::{
 /// Checks whose ids one file keeps at hand; past it they are read again.
 const KNOWN: usize = 65_536;
 
+/// Small, because a WAL counts against the byte cap: 1 MiB.
+const CHECKPOINT: u32 = 256;
+
 pub(super) const DAY_SCHEMA: Schema = Schema {
     steps: &["
         -- Ids are never used twice: what a forgotten check left behind stays nobody's.
@@ -60,6 +63,7 @@ pub(super) const DAY_SCHEMA: Schema = Schema {
             FROM results JOIN checks ON checks.id = check_id;
     "],
     synchronous: "NORMAL",
+    checkpoint: CHECKPOINT,
 };
 
 pub(super) const ROLLUP_SCHEMA: Schema = Schema {
@@ -79,6 +83,7 @@ pub(super) const ROLLUP_SCHEMA: Schema = Schema {
         ) WITHOUT ROWID;
     "],
     synchronous: "NORMAL",
+    checkpoint: CHECKPOINT,
 };
 
 /// Which file: the day's start in milliseconds since 1970, and the part from 1. In the order of time.
@@ -91,11 +96,7 @@ pub(super) struct Key {
 impl Key {
     pub fn path(self, folder: &Path) -> PathBuf {
         let date = timestamp(self.day).to_zoned(TimeZone::UTC).date();
-        folder.join(if self.part == 1 {
-            format!("{date}.db")
-        } else {
-            format!("{date}.{}.db", self.part)
-        })
+        folder.join(if self.part == 1 { format!("{date}.db") } else { format!("{date}.{}.db", self.part) })
     }
 
     fn parse(name: &str) -> Option<Self> {
@@ -139,11 +140,7 @@ pub(super) struct HistoryFile {
 impl HistoryFile {
     pub fn open(path: PathBuf, schema: &Schema) -> Result<Self, StoreError> {
         let db = database::open(&path, schema)?;
-        Ok(Self {
-            db,
-            path,
-            ids: Ids::default(),
-        })
+        Ok(Self { db, path, ids: Ids::default() })
     }
 
     pub fn size(&self) -> u64 {
@@ -202,21 +199,10 @@ impl<'db> Interner<'db> {
         if let Some(known) = ids.0.get(check) {
             return Ok(*known);
         }
-        let found = self
-            .find
-            .query_row([&check.0, &check.1], |row| {
-                Ok(Known {
-                    id: row.get(0)?,
-                    last: row.get(1)?,
-                })
-            })
-            .optional()?;
+        let found = self.find.query_row([&check.0, &check.1], |row| Ok(Known { id: row.get(0)?, last: row.get(1)? })).optional()?;
         let known = match found {
             Some(known) => known,
-            None => Known {
-                id: self.add.insert([&check.0, &check.1])?,
-                last: None,
-            },
+            None => Known { id: self.add.insert([&check.0, &check.1])?, last: None },
         };
         ids.set(check, known);
         Ok(known)

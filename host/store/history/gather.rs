@@ -84,11 +84,7 @@ impl<'a> Bundle<'a> {
 
     /// The days (their starts) that results of this batch belong to.
     pub fn days(&self) -> BTreeSet<i64> {
-        self.checks
-            .values()
-            .flat_map(|gathered| &gathered.results)
-            .map(|row| floor(millis(row.at), DAY_MS))
-            .collect()
+        self.checks.values().flat_map(|gathered| &gathered.results).map(|row| floor(millis(row.at), DAY_MS)).collect()
     }
 }
 
@@ -109,11 +105,8 @@ fn spread(spans: &mut Spans, row: &ResultRow, at: i64, span: i64, furthest: i64)
     });
     let stop = at - furthest;
     let mut end = at;
-    let kinds: [(u64, Field); 3] = [
-        (row.down_ms, |sums| &mut sums.down_ms),
-        (row.degraded_ms, |sums| &mut sums.degraded_ms),
-        (row.up_ms, |sums| &mut sums.up_ms),
-    ];
+    let kinds: [(u64, Field); 3] =
+        [(row.down_ms, |sums| &mut sums.down_ms), (row.degraded_ms, |sums| &mut sums.degraded_ms), (row.up_ms, |sums| &mut sums.up_ms)];
     for (length, field) in kinds {
         let start = end.saturating_sub(signed(length)).max(stop);
         while end > start {

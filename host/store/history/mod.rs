@@ -55,9 +55,7 @@ impl Weigh for Work {
             Self::Result(row) => {
                 let evidence = row.evidence.as_ref();
                 size_of::<Self>()
-                    + evidence.map_or(0, |evidence| {
-                        size_of_val(&**evidence) + evidence.excerpt.as_ref().map_or(0, String::len)
-                    })
+                    + evidence.map_or(0, |evidence| size_of_val(&**evidence) + evidence.excerpt.as_ref().map_or(0, String::len))
             }
             Self::Forget(checks) => checks.len() * size_of::<(Name, Arc<str>)>(),
             Self::Barrier { .. } => 0,
@@ -83,14 +81,7 @@ impl History {
         let rollup = HistoryFile::open(folder.join(ROLLUP), &ROLLUP_SCHEMA)?;
         let days = usize::try_from(days).unwrap_or(usize::MAX).max(1);
         let sizes = files::list(folder)?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            bytes,
-            days,
-            rollup,
-            open: Vec::new(),
-            sizes,
-        })
+        Ok(Self { folder: folder.to_owned(), bytes, days, rollup, open: Vec::new(), sizes })
     }
 
     fn results(&mut self, bundle: &Bundle<'_>) -> Result<(), StoreError> {
@@ -103,10 +94,7 @@ impl History {
         }
         // Seen time from before midnight belongs to the day before, if that is still kept.
         let minutes = bundle.checks.values().flat_map(|gathered| gathered.minutes.keys());
-        let earlier: BTreeSet<i64> = minutes
-            .map(|at| gather::floor(*at, gather::DAY_MS))
-            .filter(|day| !days.contains(day))
-            .collect();
+        let earlier: BTreeSet<i64> = minutes.map(|at| gather::floor(*at, gather::DAY_MS)).filter(|day| !days.contains(day)).collect();
         for day in earlier {
             if self.newest_part(day).is_some() {
                 write::day(self.day_file(day)?, bundle, day)?;
@@ -118,10 +106,7 @@ impl History {
 
     /// The file a day's rows go to; begins it, or its next part, where needed.
     fn day_file(&mut self, day: i64) -> Result<&mut HistoryFile, StoreError> {
-        let mut key = Key {
-            day,
-            part: self.newest_part(day).unwrap_or(1),
-        };
+        let mut key = Key { day, part: self.newest_part(day).unwrap_or(1) };
         if self.sizes.get(&key).is_some_and(|size| *size > self.bytes / PART_SHARE) {
             key.part += 1;
         }
@@ -152,10 +137,7 @@ impl History {
     }
 
     fn newest_part(&self, day: i64) -> Option<u32> {
-        self.sizes
-            .range(Key { day, part: 0 }..=Key { day, part: u32::MAX })
-            .next_back()
-            .map(|(key, _)| key.part)
+        self.sizes.range(Key { day, part: 0 }..=Key { day, part: u32::MAX }).next_back().map(|(key, _)| key.part)
     }
 
     fn retire(&mut self, index: usize) {
@@ -202,7 +184,7 @@ impl History {
         }
     }
 
-    /// Takes checks out of every file; one that is damaged keeps its names and the others go on.
+    /// Takes checks out of every file.
     fn forget(&mut self, checks: &HashSet<Check>) -> Result<(), StoreError> {
         if checks.is_empty() {
             return Ok(());
@@ -217,7 +199,10 @@ impl History {
                     forgotten
                 }),
             };
-            outcome = outcome.and(forgotten);
+            // A damaged file gives no names to queries either.
+            if !matches!(forgotten, Err(StoreError::Corrupt(_))) {
+                outcome = outcome.and(forgotten);
+            }
         }
         outcome
     }
@@ -225,9 +210,7 @@ impl History {
     fn sync(&self) -> Result<(), StoreError> {
         for file in self.open.iter().map(|(_, file)| file).chain([&self.rollup]) {
             // With synchronous=NORMAL only a checkpoint syncs; one that a reader holds up has still synced the WAL.
-            file.db
-                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-                .map_err(StoreError::sqlite("syncing", &file.path))?;
+            file.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(StoreError::sqlite("syncing", &file.path))?;
         }
         Ok(())
     }

@@ -25,11 +25,7 @@ pub(super) fn day(file: &mut HistoryFile, bundle: &Bundle<'_>, day: i64) -> Resu
         let mut minutes = db.prepare(&upsert("minutes"))?;
         for (check, gathered) in &bundle.checks {
             let spans = gathered.minutes.range(day..day_end(day));
-            let mut results = gathered
-                .results
-                .iter()
-                .filter(|row| floor(millis(row.at), DAY_MS) == day)
-                .peekable();
+            let mut results = gathered.results.iter().filter(|row| floor(millis(row.at), DAY_MS) == day).peekable();
             if spans.clone().next().is_none() && results.peek().is_none() {
                 continue;
             }
@@ -77,18 +73,14 @@ pub(super) fn forget(file: &mut HistoryFile, checks: &HashSet<Check>) -> Result<
 /// Makes room in the rollups: their oldest sixteenth, hours before days. Freed pages are used again, the file doesn't shrink.
 pub(super) fn trim_rollup(file: &mut HistoryFile, bytes: u64) -> Result<(), StoreError> {
     let used = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
-    let used = file
-        .db
-        .query_row(used, [], |row| row.get(0))
-        .map_err(StoreError::sqlite("reading", &file.path))?;
+    let used = file.db.query_row(used, [], |row| row.get(0)).map_err(StoreError::sqlite("reading", &file.path))?;
     if unsigned(used) <= bytes {
         return Ok(());
     }
     file.transact(|db, _| {
         for table in ["hours", "days"] {
-            let (first, last): (Option<i64>, Option<i64>) = db.query_row(&format!("SELECT min(at), max(at) FROM {table}"), [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+            let (first, last): (Option<i64>, Option<i64>) =
+                db.query_row(&format!("SELECT min(at), max(at) FROM {table}"), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
             if let (Some(first), Some(last)) = (first, last)
                 && first < last
             {
@@ -178,8 +170,5 @@ fn status_code(status: CheckStatus) -> i64 {
 }
 
 pub(super) fn status_of(code: i64) -> CheckStatus {
-    CheckStatus::ALL
-        .into_iter()
-        .find(|status| status_code(*status) == code)
-        .unwrap_or(CheckStatus::Unknown)
+    CheckStatus::ALL.into_iter().find(|status| status_code(*status) == code).unwrap_or(CheckStatus::Unknown)
 }
