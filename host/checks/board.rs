@@ -3,10 +3,8 @@
 //! Must not wait for anything: reports come from the middle of workers' events. What is due is the keeper's, see `keeper`.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::{
@@ -19,6 +17,7 @@ use super::{
     check::{Check, Due, Moment, clip},
     keeper::Deadlines,
     policy::Flip,
+    shard::{Shard, Worker, lock},
 };
 use crate::{
     clock::Clock,
@@ -31,8 +30,8 @@ const SHARDS: usize = 16;
 /// Subjects one worker may report, and their length in bytes.
 const SUBJECTS: usize = 1_000;
 const SUBJECT_BYTES: usize = 2_048;
-/// How often a worker's refused reports are told again.
-const REFUSED_EVERY: Duration = Duration::from_secs(600);
+/// Rows given to the store before it is waited for: its queue is bounded.
+const ROWS_AT_ONCE: usize = 10_000;
 /// Of a detail, in an event: the first line, at most this long.
 const TOLD_BYTES: usize = 200;
 
@@ -46,30 +45,6 @@ pub(super) struct Board {
     journal: Journal,
     pub clock: Clock,
     rechecks: UnboundedSender<Recheck>,
-}
-
-#[derive(Debug, Default)]
-struct Shard {
-    workers: HashMap<Name, Worker>,
-    /// Checks whose rows are behind.
-    dirty: Vec<(Name, Arc<str>)>,
-}
-
-#[derive(Debug, Default)]
-struct Worker {
-    /// None: kept from the run before, and nobody has said yet that the worker is still there.
-    watch: Option<Watch>,
-    checks: BTreeMap<Arc<str>, Check>,
-    /// Its config changed: subjects are renewed with the first report of what runs now.
-    renewing: bool,
-    refused: Refused,
-}
-
-/// Reports past a bound: told at once, then counted.
-#[derive(Debug, Default)]
-struct Refused {
-    told: Option<Instant>,
-    untold: u64,
 }
 
 impl Board {
@@ -120,7 +95,10 @@ impl Board {
         let subject = match known {
             Some(subject) => subject,
             None if report.subject.len() > SUBJECT_BYTES || worker.checks.len() >= SUBJECTS => {
-                self.refuse(&name, &mut worker.refused, now);
+                if let Some(more) = worker.refused.count(now) {
+                    let bounds = format!("{name} reports more than {SUBJECTS} subjects, or longer ones than {SUBJECT_BYTES} bytes");
+                    self.journal.event("check.refused", Level::Warn, Some(&name), format!("{bounds}: those are not kept{more}"));
+                }
                 return;
             }
             None => Arc::from(&*report.subject),
@@ -138,7 +116,7 @@ impl Board {
         // A check that begins well is no news.
         match judgement.flip.filter(|flip| !first || flip.to == CheckStatus::Down) {
             Some(flip) => {
-                self.tell(&name, &subject, check, flip);
+                self.tell(&name, &subject, flip, check.detail());
                 self.keep(&name, &subject, check);
             }
             None => self.soil(&name, &subject, check, dirty),
@@ -160,7 +138,9 @@ impl Board {
             let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
             for (subject, check) in &mut worker.checks {
                 if let Some(flip) = check.watched(&watch, resumed, at) {
-                    self.tell(name, subject, check, flip);
+                    // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
+                    let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) { check.detail() } else { "" };
+                    self.tell(name, subject, flip, why);
                     self.keep(name, subject, check);
                 }
                 self.arm(name, subject, check, &watch);
@@ -227,9 +207,9 @@ impl Board {
             let watch = worker.watch.clone().unwrap_or_else(unwatched);
             match check.due(&watch, at) {
                 Due::Nothing => {}
-                Due::Silent(flip) => {
+                Due::Silent(flip, quiet) => {
                     if let Some(flip) = flip {
-                        self.tell(name, subject, check, flip);
+                        self.tell(name, subject, flip, &format!("no result for {}", humantime::format_duration(quiet)));
                     }
                     self.keep(name, subject, check);
                 }
@@ -248,21 +228,24 @@ impl Board {
     /// Writes the rows that are behind.
     pub fn write(&self) {
         let wall = self.clock.wall();
-        for shard in &self.shards {
-            let mut guard = lock(shard);
-            let Shard { workers, dirty } = &mut *guard;
-            let rows = dirty.drain(..).filter_map(|(name, subject)| {
-                let check = workers.get_mut(&name)?.checks.get_mut(&subject).filter(|check| check.dirty)?;
-                check.row(&name, &subject, wall).ok()
-            });
-            // Under the lock: a removal must come after it in the store's line.
-            self.store.record_checks(rows.collect());
-        }
+        self.shards.iter().for_each(|shard| lock(shard).write(&self.store, wall));
     }
 
-    /// All rows, written and on disk.
+    /// All rows, written and on disk: also those without news, for the time seen since they were last written.
     pub async fn flush(&self) {
-        self.write();
+        let wall = self.clock.wall();
+        let mut waiting = 0;
+        for shard in &self.shards {
+            waiting += lock(shard).write_all(&self.store, wall);
+            if waiting > ROWS_AT_ONCE {
+                waiting = 0;
+                self.sync().await;
+            }
+        }
+        self.sync().await;
+    }
+
+    async fn sync(&self) {
         if let Err(error) = self.store.flush().await {
             tracing::error!("checks could not be written: {error}");
         }
@@ -288,12 +271,12 @@ impl Board {
         }
     }
 
-    fn tell(&self, name: &Name, subject: &str, check: &Check, flip: Flip) {
+    fn tell(&self, name: &Name, subject: &str, flip: Flip, why: &str) {
         let level = if flip.to == CheckStatus::Down { Level::Warn } else { Level::Info };
-        let detail = clip(check.detail().lines().next().unwrap_or_default(), TOLD_BYTES);
-        let colon = if detail.is_empty() { "" } else { ": " };
+        let why = clip(why.lines().next().unwrap_or_default(), TOLD_BYTES);
+        let colon = if why.is_empty() { "" } else { ": " };
         let (from, to) = (flip.from.as_str(), flip.to.as_str());
-        self.journal.event("check.changed", level, Some(name), format!("{name} {subject} {from} -> {to}{colon}{detail}"));
+        self.journal.event("check.changed", level, Some(name), format!("{name} {subject} {from} -> {to}{colon}{why}"));
     }
 
     /// Writes a check's row now.
@@ -314,21 +297,6 @@ impl Board {
         dirty.push((name.clone(), subject.clone()));
     }
 
-    fn refuse(&self, name: &Name, refused: &mut Refused, now: Instant) {
-        if refused.told.is_some_and(|told| now.duration_since(told) < REFUSED_EVERY) {
-            refused.untold += 1;
-            return;
-        }
-        let more = match std::mem::take(&mut refused.untold) {
-            0 => String::new(),
-            reports => format!("; {reports} more reports since this was last said"),
-        };
-        refused.told = Some(now);
-        let message =
-            format!("{name} reports more than {SUBJECTS} subjects, or longer ones than {SUBJECT_BYTES} bytes: those are not kept{more}");
-        self.journal.event("check.refused", Level::Warn, Some(name), message);
-    }
-
     fn moved(&self) {
         self.changed.send_modify(|generation| *generation += 1);
     }
@@ -342,10 +310,6 @@ impl Board {
         let index = self.hasher.hash_one(name) as usize % SHARDS;
         lock(self.shards.get(index).unwrap_or(first))
     }
-}
-
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a check is judged whose worker nobody named since the start: never silent, gone after a day.

@@ -42,7 +42,8 @@ pub(super) struct Moment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     Nothing,
-    Silent(Option<Flip>),
+    /// Silent for this long.
+    Silent(Option<Flip>, Duration),
     /// Not reported for so long that it isn't a check any more.
     Gone,
 }
@@ -211,12 +212,12 @@ impl Check {
             return Due::Gone;
         }
         self.silent = true;
-        let Some((_, verdict)) = policy::patience(watch, self.valid_for) else {
+        let Some((quiet, verdict)) = policy::patience(watch, self.valid_for) else {
             return Due::Nothing;
         };
         let flip = self.machine.silence(verdict, watch, at.wall);
         self.account(watch, at.wall);
-        Due::Silent(flip)
+        Due::Silent(flip, quiet)
     }
 
     /// Puts older results before those that came since the start.

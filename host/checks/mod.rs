@@ -7,6 +7,7 @@ mod board;
 mod check;
 mod keeper;
 pub mod policy;
+mod shard;
 pub mod uptime;
 
 use std::{

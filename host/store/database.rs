@@ -29,6 +29,8 @@ pub(super) struct Schema {
     pub steps: &'static [&'static str],
     /// `FULL`: a commit survives a power cut. `NORMAL`: it survives a crash of the host.
     pub synchronous: &'static str,
+    /// Pages in the WAL that make a commit move them into the database.
+    pub checkpoint: u32,
 }
 
 pub(super) fn require_sqlite() -> Result<(), StoreError> {
@@ -124,8 +126,9 @@ fn settings(db: &Connection, path: &Path, schema: &Schema) -> Result<(), StoreEr
         )));
     }
     db.execute_batch(&format!(
-        "PRAGMA synchronous = {}; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 8388608;",
-        schema.synchronous
+        "PRAGMA synchronous = {}; PRAGMA wal_autocheckpoint = {}; PRAGMA journal_size_limit = 8388608;
+         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;",
+        schema.synchronous, schema.checkpoint
     ))
     .map_err(StoreError::sqlite("setting up", path))
 }

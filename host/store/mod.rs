@@ -283,6 +283,7 @@ impl Store {
             return Ok(());
         }
         let flushed = self.flush().await;
+        self.0.readers.rest();
         self.0.control.close();
         self.0.history.close();
         let ended = tokio::task::spawn_blocking(|| writers.into_iter().for_each(|writer| drop(writer.join())));

@@ -72,6 +72,11 @@ impl Readers {
         .await
     }
 
+    /// Closes idle connections, so that the writer's is the last one and leaves one plain file.
+    pub fn rest(&self) {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     async fn run<T: Send + 'static>(&self, query: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, StoreError> {
         let _permit = self.0.permits.acquire().await.map_err(|_| StoreError::Closed)?;
         tokio::task::spawn_blocking(query).await.map_err(|_| StoreError::Closed)?

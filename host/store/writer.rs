@@ -53,20 +53,21 @@ fn run<S: Sink>(mut sink: S, queue: &Queue<S::Work>) {
 }
 
 fn answer<W: Weigh>(batch: Vec<Entry<W>>, whole: Result<(), StoreError>, failures: Failures, queue: &Queue<W>) {
-    let mut lost = 0;
     let mut failures = failures.0.into_iter().peekable();
-    for (index, entry) in batch.into_iter().enumerate() {
+    let outcomes = batch.into_iter().enumerate().map(|(index, entry)| {
         let alone = failures.next_if(|(failed, _)| *failed == index).map(|(_, error)| error);
         let outcome = match (&whole, alone) {
             (Err(error), _) => Err(error.again()),
             (Ok(()), Some(error)) => Err(error),
             (Ok(()), None) => Ok(()),
         };
-        match entry.reply {
-            // A caller that stopped waiting is fine.
-            Some(reply) => drop(reply.send(outcome)),
-            None => lost += u64::from(outcome.is_err()),
-        }
+        (entry.reply, outcome)
+    });
+    let (awaited, recorded): (Vec<_>, Vec<_>) = outcomes.partition(|(reply, _)| reply.is_some());
+    // Counted first: a caller that got its answer sees what was lost beside it.
+    queue.lose(recorded.iter().filter(|(_, outcome)| outcome.is_err()).count() as u64);
+    for (reply, outcome) in awaited {
+        // A caller that stopped waiting is fine.
+        let _ = reply.map(|reply| reply.send(outcome));
     }
-    queue.lose(lost);
 }

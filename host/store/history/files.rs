@@ -24,6 +24,9 @@ use super::{
 /// Checks whose ids one file keeps at hand; past it they are read again.
 const KNOWN: usize = 65_536;
 
+/// Small, because a WAL counts against the byte cap: 1 MiB.
+const CHECKPOINT: u32 = 256;
+
 pub(super) const DAY_SCHEMA: Schema = Schema {
     steps: &["
         -- Ids are never used twice: what a forgotten check left behind stays nobody's.
@@ -60,6 +63,7 @@ pub(super) const DAY_SCHEMA: Schema = Schema {
             FROM results JOIN checks ON checks.id = check_id;
     "],
     synchronous: "NORMAL",
+    checkpoint: CHECKPOINT,
 };
 
 pub(super) const ROLLUP_SCHEMA: Schema = Schema {
@@ -79,6 +83,7 @@ pub(super) const ROLLUP_SCHEMA: Schema = Schema {
         ) WITHOUT ROWID;
     "],
     synchronous: "NORMAL",
+    checkpoint: CHECKPOINT,
 };
 
 /// Which file: the day's start in milliseconds since 1970, and the part from 1. In the order of time.

@@ -184,7 +184,7 @@ impl History {
         }
     }
 
-    /// Takes checks out of every file; one that is damaged keeps its names and the others go on.
+    /// Takes checks out of every file.
     fn forget(&mut self, checks: &HashSet<Check>) -> Result<(), StoreError> {
         if checks.is_empty() {
             return Ok(());
@@ -199,7 +199,10 @@ impl History {
                     forgotten
                 }),
             };
-            outcome = outcome.and(forgotten);
+            // A damaged file gives no names to queries either.
+            if !matches!(forgotten, Err(StoreError::Corrupt(_))) {
+                outcome = outcome.and(forgotten);
+            }
         }
         outcome
     }

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::facts::{Beat, HistoryPoint};
 
-/// Points of one answer, and results of one.
-const POINTS: i64 = 50_000;
+/// Points of one answer (the file that passes it is read to its end), and results of one.
+const POINTS: usize = 50_000;
 const RESULTS: usize = 10_000;
 /// Files looked into for the newest results of all checks at start.
 const RECENT_FILES: usize = 3;
@@ -44,17 +44,20 @@ pub(in super::super) fn points(
         Resolution::Day => (DAY_MS, "days"),
     };
     let until = millis(until);
-    let from = floor(millis(from).saturating_add(span - 1), span).max(until.saturating_sub(POINTS * span));
-    let paths = match resolution {
+    let from = floor(millis(from).saturating_add(span - 1), span);
+    let paths: Vec<PathBuf> = match resolution {
         Resolution::Minute => {
-            day_files(folder)?.into_iter().filter(|(key, _)| key.day < until && day_end(key.day) > from).map(|(_, path)| path).collect()
+            let days = day_files(folder)?.into_iter().rev().filter(|(key, _)| key.day < until && day_end(key.day) > from);
+            days.map(|(_, path)| path).collect()
         }
         Resolution::Hour | Resolution::Day => vec![folder.join(ROLLUP)],
     };
     let mut spans = Spans::new();
     for path in paths {
-        let Some(db) = open(&path)? else { continue };
-        add_spans(&db, &mut spans, (worker, subject), table, span, from..until).map_err(StoreError::sqlite("reading", &path))?;
+        if spans.len() >= POINTS {
+            break;
+        }
+        look(&path, |db| add_spans(db, &mut spans, (worker, subject), table, span, from..until))?;
     }
     Ok(spans.into_iter().map(|(at, sums)| point(at, span, &sums)).collect())
 }
@@ -67,14 +70,12 @@ pub(in super::super) fn recent(folder: &Path, worker: &str, subject: &str, limit
         if beats.len() >= limit {
             break;
         }
-        let Some(db) = open(&path)? else { continue };
-        let mut look = || {
+        look(&path, |db| {
             let last: Option<Option<i64>> = db
                 .query_row("SELECT last FROM checks WHERE worker = ?1 AND subject = ?2", [worker, subject], |row| row.get(0))
                 .optional()?;
-            follow(&mut chain(&db)?, last.flatten(), limit, &mut beats)
-        };
-        look().map_err(StoreError::sqlite("reading", &path))?;
+            follow(&mut chain(db)?, last.flatten(), limit, &mut beats)
+        })?;
     }
     beats.reverse();
     Ok(beats)
@@ -84,8 +85,7 @@ pub(in super::super) fn recent(folder: &Path, worker: &str, subject: &str, limit
 pub(in super::super) fn recent_of_all(folder: &Path, limit: usize) -> Result<Vec<Recent>, StoreError> {
     let mut all: HashMap<Check, Vec<Beat>> = HashMap::new();
     for (_, path) in day_files(folder)?.into_iter().rev().take(RECENT_FILES) {
-        let Some(db) = open(&path)? else { continue };
-        add_recent(&db, &mut all, limit.min(RESULTS)).map_err(StoreError::sqlite("reading", &path))?;
+        look(&path, |db| add_recent(db, &mut all, limit.min(RESULTS)))?;
     }
     let recent = all.into_iter().map(|((worker, subject), mut beats)| {
         beats.reverse();
@@ -98,12 +98,16 @@ fn day_files(folder: &Path) -> Result<Vec<(Key, PathBuf)>, StoreError> {
     Ok(files::list(folder)?.into_keys().map(|key| (key, key.path(folder))).collect())
 }
 
-/// None for a file that was deleted since the folder was listed.
-fn open(path: &Path) -> Result<Option<Connection>, StoreError> {
-    match database::open_read_only(path) {
-        Ok(db) => Ok(Some(db)),
-        Err(_) if !path.exists() => Ok(None),
-        Err(error) => Err(error),
+/// Looks into one file. One that was deleted since the folder was listed, or that its writer is just making, has nothing to tell.
+fn look(path: &Path, query: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
+    let looked = database::open_read_only(path).and_then(|db| {
+        let version: rusqlite::Result<i64> = db.query_row("PRAGMA user_version", [], |row| row.get(0));
+        let looked = version.and_then(|version| if version == 0 { Ok(()) } else { query(&db) });
+        looked.map_err(StoreError::sqlite("reading", path))
+    });
+    match looked {
+        Err(_) if !path.exists() => Ok(()),
+        looked => looked,
     }
 }
 
@@ -128,8 +132,9 @@ fn add_spans(
          SELECT t.at, results, up_ms, degraded_ms, down_ms, latencies, latency_sum_us, latency_min_us, latency_max_us
          FROM spans CROSS JOIN {table} t ON t.at = spans.at AND t.check_id = ?4"
     ))?;
-    let range = params![within.start.max(first), within.end.min(last.saturating_add(1)), span, check];
-    let mut rows = rows.query(range)?;
+    let end = within.end.min(last.saturating_add(1));
+    let newest = end.saturating_sub(span.saturating_mul(i64::try_from(POINTS).unwrap_or(i64::MAX)));
+    let mut rows = rows.query(params![within.start.max(first).max(floor(newest, span)), end, span, check])?;
     while let Some(row) = rows.next()? {
         spans.entry(row.get(0)?).or_default().add(&Sums {
             results: row.get(1)?,
