@@ -14,12 +14,16 @@ mod support;
 
 // Rooms, through their public faces.
 mod api; // the admin API: access, bounds, streams, metrics, description
+mod board; // all checks together: reports, flips, silence, restarts
+mod checks; // up or down: confirming, silence, uptime
 mod cli; // the command line: help, tables, plans, problems, settings
 mod fleet; // desired state: diff, folder, roll-over, undo
+mod history; // a check's history: days, rollups, caps
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
 mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
 mod policy;
+mod store; // kept facts: group commit, restarts, bounds, corrupt files
 mod tidy; // the rules of this tree: rooms, heads, lengths, examples // restart policy and schedule arithmetic, as pure data
 
 // The whole host, through the real binary.
