@@ -28,4 +28,5 @@ mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 
 // The whole host, through the real binary.
 mod poller; // reference system 1, the URL poller, and its faults not to copy
+mod scale; // ten thousand workers: counts and bounds, not times
 mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers
