@@ -66,7 +66,7 @@ async fn problems_of_an_apply_name_its_own_lines() {
     let problems = invalid(bench.apply(&text).await);
     assert!(problems[0].starts_with("-:9") && problems[0].contains("schedule.every"), "{problems:#?}");
     let missing = invalid(bench.apply(&worker("c", "1s").replace("poller", "polle")).await);
-    assert_eq!(missing, ["-:1: worker \"c\": component: no such file in the plugins folder (hint: did you mean \"poller.wasm\"?)"]);
+    assert_eq!(missing, ["-:1: worker \"c\": component: polle.wasm is not in the plugins folder (hint: did you mean \"poller.wasm\"?)"]);
     let broken = invalid(bench.apply("[[worker]\nname = ").await);
     assert!(broken[0].starts_with("-:1"), "{broken:#?}");
     assert!(invalid(bench.apply("name = \"a\"\n").await)[0].starts_with("-:1"));
@@ -146,7 +146,7 @@ async fn a_worker_whose_component_file_is_gone_can_still_be_paused() {
     bench.until("the problem", |status| !status.problems.is_empty()).await;
     bench.fleet().set_paused("a", true).await.unwrap();
     assert!(bench.running("a").order.spec.live.paused);
-    assert!(invalid(bench.apply(&worker("a", "2s")).await)[0].contains("no such file"), "but nothing new is built on it");
+    assert!(invalid(bench.apply(&worker("a", "2s")).await)[0].contains("is not in the plugins folder"), "but nothing new is built on it");
 }
 
 #[tokio::test]
