@@ -19,9 +19,12 @@ mod fleet; // desired state: diff, folder, roll-over, undo
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
 mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
-mod policy;
-mod tidy; // the rules of this tree: rooms, heads, lengths, examples // restart policy and schedule arithmetic, as pure data
+mod policy; // restart policy and schedule arithmetic, as pure data
+mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 
 // The whole host, through the real binary.
+mod appliance; // `skep up`: what it announces, how it ends, who may ask it what
+mod bad_input; // every kind of bad manifest and component, by drop, check and apply
+mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers

@@ -192,7 +192,9 @@ impl<C: Part> Table<C> {
         let serves = choice.digest.as_ref().and_then(|digest| self.loaded.get(digest)).map(|component| component.can_serve(run));
         match serves {
             Some(Ok(())) => {}
-            Some(Err(reason)) => choice = Choice { digest: None, fault: Some(Fault::component(format!("can't serve this worker: {reason}"), None)) },
+            Some(Err(reason)) => {
+                choice = Choice { digest: None, fault: Some(Fault::component(format!("can't serve this worker: {reason}"), None)) }
+            }
             None => choice.digest = None,
         }
         choice

@@ -24,10 +24,7 @@ pub async fn stamp(dir: &Path, name: &str) -> Option<Stamp> {
 /// Loads a component's file. Err: what a manifest problem says.
 pub async fn load<C: Part>(dir: &Path, name: &str, loader: &dyn Loader<C>) -> Result<Arc<C>, Fault> {
     if Path::new(name).file_name().is_none_or(|plain| plain != name) {
-        return Err(Fault::component(
-            "is not a file name",
-            Some("name a file in the plugins folder, without folders".to_owned()),
-        ));
+        return Err(Fault::component("is not a file name", Some("name a file in the plugins folder, without folders".to_owned())));
     }
     let path = dir.join(name);
     if !tokio::fs::try_exists(&path).await.unwrap_or(true) {

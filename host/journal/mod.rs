@@ -78,7 +78,7 @@ impl Journal {
     /// Records something that happened. `kind` is dotted: `worker.trapped`.
     pub fn event(&self, kind: &str, level: Level, worker: Option<&Name>, message: impl Into<String>) {
         let message = self.masked(message.into());
-        let name = worker.map(|name| &**name).unwrap_or_default();
+        let name = worker.map(|name| &**name);
         match level {
             Level::Error => tracing::error!(kind, worker = name, "{message}"),
             Level::Warn => tracing::warn!(kind, worker = name, "{message}"),

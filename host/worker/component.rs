@@ -150,7 +150,9 @@ impl Component {
         let only_called =
             run.schedule.is_none() && run.jobs.is_none() && run.http.is_none() && run.topics.is_empty() && run.command.is_none();
         if only_called && !self.surface.call {
-            return Err(format!("it declares no trigger, and the component exports no skep:worker/call-handler; declare what it serves: {triggers}"));
+            return Err(format!(
+                "it declares no trigger, and the component exports no skep:worker/call-handler; declare what it serves: {triggers}"
+            ));
         }
         Ok(())
     }

@@ -67,7 +67,10 @@ async fn a_half_written_component_is_waited_for_and_a_broken_one_is_told() {
     drop(file);
     bench.until("the problem", |status| !status.problems.is_empty()).await;
     let said = bench.said();
-    assert!(said[0].starts_with("a.toml:1: worker \"a\": component: poller.wasm is text, not a WebAssembly component; sha256:"), "{said:?}");
+    assert!(
+        said[0].starts_with("a.toml:1: worker \"a\": component: poller.wasm is text, not a WebAssembly component; sha256:"),
+        "{said:?}"
+    );
     assert!(said[0].contains("keeps running"));
     assert!(bench.held_back("a").contains("not a WebAssembly component") && bench.runs("a", POLLER));
     assert_eq!(bench.running("a").incarnation, 1);
