@@ -312,8 +312,9 @@ fn shown(path: &Path) -> String {
 fn broken(error: &wasmtime::Error) -> String {
     let reason = error.root_cause().to_string();
     let reason = reason.lines().next().unwrap_or_default();
-    let kind = if reason.contains("unexpected end") { "is truncated" } else { "is not a valid component" };
-    format!("{kind}: {reason}")
+    // A section that reaches past the end, or an end in the middle of one.
+    let cut = reason.contains("unexpected end") || reason.starts_with("section range");
+    format!("{}: {reason}", if cut { "is truncated" } else { "is not a valid component" })
 }
 
 fn digest(bytes: &[u8]) -> Digest {

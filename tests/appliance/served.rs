@@ -177,10 +177,15 @@ fn events_and_log_lines_stream_as_they_happen() {
     let mut host = Host::with(&["poller"]);
     let token = host.bearer("read.token");
     let headers = [("Authorization", token.as_str()), ("Accept", "text/event-stream")];
-    let events = follow(&host.admin, "/api/v1/events", &headers);
+    let events = follow(&host.admin, "/api/v1/events/stream", &headers);
     host.drop_manifest("w.toml", &poller(&site));
-    let check = event(&events, "check.changed");
-    assert_eq!(check["worker"], "pages");
+    assert_eq!(event(&events, "fleet.applied")["message"], "1 created, 0 unchanged");
+    host.check_when(&site.url(), "up");
+    site.answer(500);
+    host.ok(&["tick", "pages"]);
+    let change = event(&events, "check.changed");
+    assert!(change["worker"] == "pages" && change["message"].as_str().unwrap().contains("up -> down"), "{change:#}");
+    site.answer(200);
 
     let lines = follow(&host.admin, "/api/v1/workers/pages/logs?follow=true", &headers);
     eventually("its first lines", || lines.try_recv().ok());
@@ -198,7 +203,7 @@ fn events_and_log_lines_stream_as_they_happen() {
 fn poller(site: &Site) -> String {
     format!(
         "[[worker]]\nname = \"pages\"\ncomponent = \"poller.wasm\"\nschedule = {{ every = \"1h\" }}\nconfig = {{ urls = [\"{}\"] }}\n\
-         grants = {{ http = {{ allow = [\"config:urls\"] }} }}\n",
+         grants = {{ http = {{ allow = [\"config:urls\"] }} }}\nchecks = {{ confirm = 1, recover = 1 }}\n",
         site.url()
     )
 }

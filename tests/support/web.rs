@@ -29,16 +29,27 @@ impl Answer {
     }
 }
 
+/// A POST with a body and a token.
+pub fn post(at: &str, path: &str, token: &str, body: &str) -> Answer {
+    let length = body.len().to_string();
+    let headers = [("Authorization", token), ("Content-Length", &length), ("Connection", "close")];
+    let mut reader = send(at, "POST", path, &headers, body);
+    answer(&mut reader)
+}
+
 /// `at`: as announced, `http://127.0.0.1:7700`. A `Host` among `headers` replaces the right one.
 pub fn ask(at: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut reader = send(at, method, path, &[headers, &[("Connection", "close")]].concat());
-    let (status, headers) = head(&mut reader);
+    answer(&mut send(at, method, path, &[headers, &[("Connection", "close"), ("Content-Length", "0")]].concat(), ""))
+}
+
+fn answer(reader: &mut BufReader<TcpStream>) -> Answer {
+    let (status, headers) = head(reader);
     let mut body = String::new();
     reader.read_to_string(&mut body).unwrap();
     Answer { status, headers, body }
 }
 
-fn send(at: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> BufReader<TcpStream> {
+fn send(at: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> BufReader<TcpStream> {
     let address = at.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -49,10 +60,7 @@ fn send(at: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> BufRead
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
-    if method != "GET" {
-        request.push_str("Content-Length: 0\r\n");
-    }
-    stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+    stream.write_all(format!("{request}\r\n{body}").as_bytes()).unwrap();
     BufReader::new(stream)
 }
 
@@ -65,9 +73,10 @@ fn head(reader: &mut impl BufRead) -> (u16, Vec<(String, String)>) {
 
 /// Follows a stream; its lines come through the channel as they arrive.
 pub fn follow(at: &str, path: &str, headers: &[(&str, &str)]) -> mpsc::Receiver<String> {
-    let mut reader = send(at, "GET", path, headers);
+    let mut reader = send(at, "GET", path, headers, "");
     let (status, headers) = head(&mut reader);
     assert_eq!(status, 200, "{headers:?}");
+    assert!(headers.iter().any(|header| header.1 == "text/event-stream"), "{headers:?}");
     let (tell, lines) = mpsc::channel();
     std::thread::spawn(move || reader.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
     lines
