@@ -27,6 +27,9 @@ mod store; // kept facts: group commit, restarts, bounds, corrupt files
 mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 
 // The whole host, through the real binary.
+mod appliance; // `skep up`: what it announces, how it ends, who may ask it what
+mod bad_input; // every kind of bad manifest and component, by drop, check and apply
+mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod scale; // ten thousand workers: counts and bounds, not times
 mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers

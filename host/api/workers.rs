@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     facts::{Why, WorkerView},
+    fleet::desired::Desired,
     supervise::{Act, SuperviseError},
 };
 
@@ -49,10 +50,20 @@ pub(super) fn no_worker(state: &ApiState, name: &str) -> ApiError {
     }
 }
 
+/// A worker's view, with where the newest manifests declare it: a move to another file or line touches no worker.
+fn placed(mut view: WorkerView, desired: &Desired) -> WorkerView {
+    if let Some(unit) = desired.unit(&view.name) {
+        view.file = unit.spec.origin.file.to_string();
+        view.line = unit.spec.origin.line;
+    }
+    view
+}
+
 /// All workers, by name.
 #[utoipa::path(get, path = "/api/v1/workers", operation_id = "list_workers", tag = "workers", responses((status = 200, description = "All workers, by name", body = Vec<WorkerView>), Refused))]
 pub async fn list(State(state): State<ApiState>) -> Json<Vec<WorkerView>> {
-    Json(state.supervisor.views())
+    let desired = state.fleet.desired();
+    Json(state.supervisor.views().into_iter().map(|view| placed(view, &desired)).collect())
 }
 
 /// One worker.
@@ -60,7 +71,8 @@ pub async fn list(State(state): State<ApiState>) -> Json<Vec<WorkerView>> {
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
     responses((status = 200, description = "The worker", body = WorkerView), Missing, Refused))]
 pub async fn show(State(state): State<ApiState>, Segment(name): Segment) -> Result<Json<WorkerView>, ApiError> {
-    state.supervisor.view(&name).map(Json).ok_or_else(|| no_worker(&state, &name))
+    let view = state.supervisor.view(&name).map(|view| Json(placed(view, &state.fleet.desired())));
+    view.ok_or_else(|| no_worker(&state, &name))
 }
 
 /// Why a worker is in its state, when it is tried again, and what to do.

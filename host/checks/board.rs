@@ -113,10 +113,12 @@ impl Board {
         let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(at));
         let (judgement, row) = check.report(report, &subject, &watch, now);
         self.store.record_results(vec![row]);
-        // A check that begins well is no news.
-        match judgement.flip.filter(|flip| !first || flip.to == CheckStatus::Down) {
+        match judgement.flip {
             Some(flip) => {
-                self.tell(&name, &subject, flip, check.detail());
+                // A check that begins well is no news.
+                if !first || flip.to == CheckStatus::Down {
+                    self.tell(&name, &subject, flip, check.detail());
+                }
                 self.keep(&name, &subject, check);
             }
             None => self.soil(&name, &subject, check, dirty),

@@ -215,7 +215,7 @@ pub struct Diff {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  skep check manifests/*.toml\n  skep check manifests/*.toml --plugins plugins   also that each component is there\n\nExit codes: 0 no problems, 4 problems."
+    after_help = "Examples:\n  skep check manifests/*.toml\n  skep check manifests/*.toml --plugins plugins   also that each component is there and serves its worker\n\nExit codes: 0 no problems, 4 problems."
 )]
 pub struct Check {
     /// Manifest files, checked together as one folder's

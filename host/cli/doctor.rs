@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 use jiff::{Timestamp, civil::date};
 
 use super::{
-    check,
+    check::{self, Present},
     paint::{Ink, Paint, bytes, count, safe},
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
         host::HostView,
     },
     config::Settings,
+    store,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub fn look(settings: &Settings, host: Option<&HostView>, now: Timestamp) -> Vec
     );
     all.push(plugins(&settings.plugins));
     all.push(manifests(settings));
-    all.push(judge_sqlite(rusqlite::version()));
+    all.push(judge_sqlite(store::sqlite_version()));
     all.push(judge_files(rustix::process::getrlimit(rustix::process::Resource::Nofile).current));
     all.extend(kernel_number("/proc/sys/vm/max_map_count").map(judge_maps));
     all.extend(
@@ -191,7 +192,7 @@ fn manifests(settings: &Settings) -> Finding {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Finding::ok("manifests", format!("{folder} is not there yet")),
         Err(error) => Finding::fail("manifests", format!("{folder}: {error}"), "let this user read it"),
         Ok(found) => {
-            let report = check::run(&found, settings.defaults.clone(), Some(&settings.plugins));
+            let report = check::run(&found, settings.defaults.clone(), Some(&mut Present(&settings.plugins)));
             let sum = format!("{folder}: {}, {}", count(report.files, "file"), count(report.workers, "worker"));
             if report.problems.is_empty() {
                 return Finding::ok("manifests", sum);

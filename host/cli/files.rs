@@ -1,10 +1,13 @@
 //! Manifest files as verbs take them: read with bounds, put together for one apply, and problems led back to their file.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read},
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
     path::Path,
 };
+
+use rustix::fs::{OFlags, fcntl_setfl};
 
 use crate::{facts::Problem, manifest::MAX_FILE_BYTES};
 
@@ -22,8 +25,20 @@ pub fn read(path: &Path) -> Result<String, Box<Problem>> {
         Ok(meta) if meta.is_dir() => Err(about(&name, "is a directory".to_owned(), "name the files in it, e.g. DIR/*.toml")),
         Ok(meta) if meta.len() > MAX_FILE_BYTES => Err(too_large(&name)),
         // What is not a plain file may still be a pipe of the shell.
+        Ok(meta) if meta.file_type().is_fifo() => read_pipe(&name, path),
         Ok(_) => File::open(path).map_err(|error| unreadable(&name, &error)).and_then(|file| read_all(&name, file)),
         Err(error) => Err(unreadable(&name, &error)),
+    }
+}
+
+/// A pipe that has a writer; for one that has none nobody waits.
+fn read_pipe(name: &str, path: &Path) -> Result<String, Box<Problem>> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let pipe = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| unreadable(name, &error))?;
+    fcntl_setfl(&pipe, OFlags::empty()).map_err(|error| unreadable(name, &error.into()))?;
+    match read_all(name, pipe)? {
+        text if text.is_empty() => Err(about(name, "is a pipe that nobody writes into".to_owned(), "name a file, or - for stdin")),
+        text => Ok(text),
     }
 }
 

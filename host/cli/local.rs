@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{
     Console,
     args::{self, Host},
-    check,
+    check::{self, Components},
     doctor::{self, Verdict},
     env,
     failure::{Code, Failure},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::host::HostView,
     config::{Layer, Settings},
-    worker::{self, ComponentError},
+    worker::{ComponentError, Examiner},
 };
 
 fn settings(host: &Host, config: Option<PathBuf>) -> Result<Settings, Failure> {
@@ -24,13 +24,16 @@ fn settings(host: &Host, config: Option<PathBuf>) -> Result<Settings, Failure> {
 
 pub fn check_files(host: &Host, args: args::Check, console: &mut Console) -> Result<Code, Failure> {
     let defaults = settings(host, args.config)?.defaults;
-    let report = check::run(&args.files, defaults, args.plugins.as_deref());
+    let mut components = args.plugins.as_deref().map(Components::new);
+    let judge = components.as_mut().map(|components| components as &mut dyn check::Judge);
+    let report = check::run(&args.files, defaults, judge);
     console.answer(args.output, &report.problems, |paint| check::render(&report, paint))?;
     Ok(if report.problems.is_empty() { Code::Done } else { Code::Refused })
 }
 
 pub fn inspect_file(args: &args::Inspect, console: &mut Console) -> Result<Code, Failure> {
-    let surface = worker::inspect(&args.file).map_err(|error| {
+    let looked = Examiner::new().and_then(|examiner| examiner.surface(&args.file));
+    let surface = looked.map_err(|error| {
         let code = match error {
             ComponentError::Unreadable { .. } if !args.file.exists() => Code::NotFound,
             ComponentError::Unreadable { .. } => Code::Failed,

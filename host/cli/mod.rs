@@ -33,6 +33,7 @@ use self::{
     paint::Paint,
 };
 use crate::{
+    appliance::ApplianceError,
     clock::Clock,
     config::{self, ConfigError, Settings},
     telemetry,
@@ -133,6 +134,7 @@ fn serve(host: args::Host, up: Up) -> Result<Code, Failure> {
     let settings = Settings::load(layer(host, up)?, &env)?;
     telemetry::init(settings.log, &env).map_err(|sentence| Failure::new(Code::Usage, sentence))?;
     crate::appliance::up(settings).map_err(|error| {
+        let code = if matches!(error, ApplianceError::Busy(_)) { Code::Refused } else { Code::Failed };
         let mut sentence = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -143,7 +145,7 @@ fn serve(host: args::Host, up: Up) -> Result<Code, Failure> {
             }
             cause = error.source();
         }
-        Failure::new(Code::Failed, sentence)
+        Failure::new(code, sentence)
     })?;
     Ok(Code::Done)
 }

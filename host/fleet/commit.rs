@@ -101,7 +101,9 @@ impl<C: Part> Reconciler<C> {
             _ => None,
         });
         let steps = changes.iter().any(|change| change.verb().is_some());
-        let moved = texts != self.saved.texts || !memory.same_components(&self.saved.memory) || (steps && cause != Cause::Start);
+        // The very first start is a generation, too, also of an empty folder: what follows can be undone.
+        let first = self.saved.number == 0;
+        let moved = first || texts != self.saved.texts || !memory.same_components(&self.saved.memory) || (steps && cause != Cause::Start);
         let number = self.applied.generation() + u64::from(moved);
         let before = std::mem::replace(&mut self.applied, Arc::new(desired.numbered(number)));
         self.carry_out(&before, &changes, cause == Cause::Start);

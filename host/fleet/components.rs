@@ -172,7 +172,7 @@ impl<C: Part> Table<C> {
                 continue;
             };
             if let Err(reason) = component.can_serve(&worker.run) {
-                let reason = format!("{} can't serve worker \"{}\": {reason}", short(component.digest()), worker.name);
+                let reason = format!("has {}, which can't serve worker \"{}\": {reason}", short(component.digest()), worker.name);
                 rolls.to.remove(name);
                 rolls.blocked.insert(name.clone(), reason);
             }
@@ -192,7 +192,9 @@ impl<C: Part> Table<C> {
         let serves = choice.digest.as_ref().and_then(|digest| self.loaded.get(digest)).map(|component| component.can_serve(run));
         match serves {
             Some(Ok(())) => {}
-            Some(Err(reason)) => choice = Choice { digest: None, fault: Some(Fault::component(reason, None)) },
+            Some(Err(reason)) => {
+                choice = Choice { digest: None, fault: Some(Fault::component(format!("can't serve this worker: {reason}"), None)) }
+            }
             None => choice.digest = None,
         }
         choice
@@ -204,7 +206,7 @@ impl<C: Part> Table<C> {
             Ok(found) if found == pinned => None,
             Ok(found) => Some(Fault {
                 field: "digest",
-                message: format!("the file has {found}, not the pinned {pinned}"),
+                message: format!("has {found}, not the pinned {pinned}"),
                 hint: Some(format!("write digest = \"{found}\" if that is the right file, else put the pinned one back")),
                 blocks: true,
             }),
@@ -305,7 +307,7 @@ fn unpinned(entry: &Entry, name: &str, rolls: &Rolls) -> Choice {
         (Err(fault), _, _) => Some(fault.keeping(current)),
         (Ok(_), Some(reason), _) => Some(Fault { blocks: false, ..Fault::component(reason.clone(), None).keeping(current) }),
         (Ok(found), None, Some(refused)) => {
-            let message = format!("{} was taken back: {}", short(found), refused.reason);
+            let message = format!("has {}, which was taken back: {}", short(found), refused.reason);
             let hint = Some("it is tried again when the file changes".to_owned());
             Some(Fault { blocks: false, ..Fault::component(message, hint).keeping(current) })
         }

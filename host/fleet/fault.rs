@@ -9,6 +9,7 @@ use crate::facts::Digest;
 pub struct Fault {
     /// The manifest field it is about.
     pub field: &'static str,
+    /// Follows the component's name: `is empty`.
     pub message: String,
     pub hint: Option<String>,
     /// Nothing new may be built on this component until it is mended.
@@ -20,6 +21,12 @@ impl Fault {
     pub fn component(message: impl Into<String>, hint: Option<String>) -> Self {
         Self { field: "component", message: message.into(), hint, blocks: true }
     }
+
+    /// The whole sentence: which file it is about comes first.
+    pub fn about(&self, component: &str) -> String {
+        format!("{component} {}", self.message)
+    }
+
     /// The fault, with what runs in spite of it.
     pub fn keeping(&self, running: Option<&Digest>) -> Self {
         match running {

@@ -24,14 +24,14 @@ pub async fn stamp(dir: &Path, name: &str) -> Option<Stamp> {
 /// Loads a component's file. Err: what a manifest problem says.
 pub async fn load<C: Part>(dir: &Path, name: &str, loader: &dyn Loader<C>) -> Result<Arc<C>, Fault> {
     if Path::new(name).file_name().is_none_or(|plain| plain != name) {
-        return Err(Fault::component(
-            format!("\"{name}\" is not a file name"),
-            Some("name a file in the plugins folder, without folders".to_owned()),
-        ));
+        return Err(Fault::component("is not a file name", Some("name a file in the plugins folder, without folders".to_owned())));
     }
     let path = dir.join(name);
     if !tokio::fs::try_exists(&path).await.unwrap_or(true) {
-        return Err(Fault::component("no such file in the plugins folder", Some(hint(dir, name).await)));
+        if tokio::fs::symlink_metadata(&path).await.is_ok() {
+            return Err(Fault::component("is a link to a file that is not there", Some("mend the link".to_owned())));
+        }
+        return Err(Fault::component("is not in the plugins folder", Some(hint(dir, name).await)));
     }
     loader.load_file(&path).await.map_err(|error| match error {
         ComponentError::Unreadable { reason, .. } | ComponentError::Invalid { reason, .. } => Fault::component(reason, None),

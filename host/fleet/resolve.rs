@@ -150,7 +150,8 @@ impl<C: Part> Judge<'_, C> {
             let choice = self.table.choose(&worker.run, self.rolls);
             let Some(fault) = choice.fault else { continue };
             blocks |= choice.digest.is_none() || (fault.blocks && !self.may_keep(worker));
-            let at = *known.entry((fault.field, fault.message.clone())).or_insert(problems.len());
+            let message = fault.about(&worker.run.component);
+            let at = *known.entry((fault.field, message.clone())).or_insert(problems.len());
             match problems.get_mut(at) {
                 Some((_, more)) => *more += 1,
                 None => {
@@ -160,7 +161,7 @@ impl<C: Part> Judge<'_, C> {
                         column: 0,
                         worker: Some(worker.name.to_string()),
                         field: Some(fault.field.to_owned()),
-                        message: fault.message,
+                        message,
                         hint: fault.hint,
                     };
                     problems.push((problem, 0));
@@ -169,7 +170,8 @@ impl<C: Part> Judge<'_, C> {
         }
         let told = problems.into_iter().map(|(mut problem, more)| {
             if more > 0 {
-                problem.message = format!("{} (so do {more} more workers of this file)", problem.message);
+                let workers = if more == 1 { "worker" } else { "workers" };
+                problem.message = format!("{} (the same for {more} more {workers} of this file)", problem.message);
             }
             problem
         });
@@ -188,7 +190,7 @@ impl<C: Part> Judge<'_, C> {
         let held: HashMap<&str, Arc<str>> = refused.iter().filter_map(|(file, problems)| Some((&**file, of_file(problems)?))).collect();
         Desired::new(self.applied.generation(), specs, |file, worker| {
             let choice = self.table.choose(&worker.run, self.rolls);
-            let of_component = |fault: Fault| Arc::from(format!("{}: {}", worker.run.component, fault.message));
+            let of_component = |fault: Fault| Arc::from(fault.about(&worker.run.component));
             let held_back = held.get(file).cloned().or_else(|| choice.fault.map(of_component));
             Some(Unit { spec: worker.clone(), digest: choice.digest?, held_back })
         })

@@ -33,13 +33,18 @@ pub(super) struct Schema {
     pub checkpoint: u32,
 }
 
+/// The SQLite that is linked, e.g. `3.51.3`.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 pub(super) fn require_sqlite() -> Result<(), StoreError> {
     if rusqlite::version_number() >= OLDEST_SQLITE {
         return Ok(());
     }
     Err(StoreError::Unsupported(format!(
         "SQLite {} is linked, but 3.51.3 or later is needed (older ones can corrupt a WAL): build with the bundled one",
-        rusqlite::version()
+        sqlite_version()
     )))
 }
 

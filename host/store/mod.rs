@@ -47,6 +47,7 @@ use self::{
 use crate::facts::{Beat, CheckStatus, EventRecord, Evidence, HistoryPoint, Name, TrapRecord};
 
 pub use self::{
+    database::sqlite_version,
     error::StoreError,
     seams::{DesiredLog, Leases},
 };

@@ -128,7 +128,9 @@ impl Cell {
         if self.control > Some(Control::Restart) {
             return Err((message, "is draining".to_owned()));
         }
-        let refusal = match self.phase {
+        // A restart that is asked for leads out of every state.
+        let phase = if self.control == Some(Control::Restart) { Phase::Starting } else { self.phase };
+        let refusal = match phase {
             Phase::Starting | Phase::Ready if self.queue.len() >= MAILBOX => format!("has {MAILBOX} events waiting already"),
             Phase::Starting | Phase::Ready => {
                 self.queue.push_back(message);

@@ -237,20 +237,23 @@ impl Supervisor {
     /// Offers a due tick to a free replica.
     pub fn tick(&self, name: &str, due: Instant, scheduled: jiff::Timestamp) -> Ticked {
         let Some(unit) = self.unit(name) else { return Ticked::NoWorker };
-        let skipped = || {
-            unit.facts.missed.fetch_add(1, Ordering::Relaxed);
-            unit.facts.missed_since.fetch_add(1, Ordering::Relaxed);
-            Ticked::Skipped
-        };
-        let Some(guard) = unit.claim_tick() else { return skipped() };
-        let Some(replica) = pick(&unit) else { return skipped() };
-        let missed = unit.facts.missed_since.swap(0, Ordering::Relaxed);
-        let sequence = unit.facts.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-        let message = Message { event: Event::Tick { scheduled, sequence, missed }, due, reply: None, tick: Some(guard) };
-        match replica.post(&unit, &self.services, Box::new(message)) {
-            Ok(()) => Ticked::Sent,
-            Err(_) => skipped(),
+        let ticked = offer_tick(&unit, &self.services, due, scheduled);
+        if ticked == Ticked::Skipped {
+            self.missed(name, 1);
         }
+        ticked
+    }
+
+    /// The first tick of a worker that is new or changed: when one of before the change is under way, this one follows it.
+    pub fn first_tick(&self, name: &str, due: Instant, scheduled: jiff::Timestamp) -> Ticked {
+        let Some(unit) = self.unit(name) else { return Ticked::NoWorker };
+        // Owed before it is tried: the one under way may end in between.
+        unit.owe_tick();
+        let ticked = offer_tick(&unit, &self.services, due, scheduled);
+        if ticked == Ticked::Sent {
+            unit.pay_tick();
+        }
+        ticked
     }
 
     /// One call through the mailbox; `replica` none: a free one. Past `deadline` the answer is abandoned; the call itself is not.
@@ -362,6 +365,19 @@ impl Supervisor {
                 return left;
             }
         }
+    }
+}
+
+/// Hands a tick to a free replica; does not count when there is none.
+fn offer_tick(unit: &Arc<Unit>, services: &Arc<Services>, due: Instant, scheduled: jiff::Timestamp) -> Ticked {
+    let Some(guard) = unit.claim_tick() else { return Ticked::Skipped };
+    let Some(replica) = pick(unit) else { return Ticked::Skipped };
+    let missed = unit.facts.missed_since.swap(0, Ordering::Relaxed);
+    let sequence = unit.facts.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+    let message = Message { event: Event::Tick { scheduled, sequence, missed }, due, reply: None, tick: Some(guard) };
+    match replica.post(unit, services, Box::new(message)) {
+        Ok(()) => Ticked::Sent,
+        Err(_) => Ticked::Skipped,
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     Fact, Services, SuperviseError,
     cell::{Cell, Control, Message, Next, Phase},
+    offer_tick,
     policy::{Budget, Verdict},
     unit::{Deployed, Unit},
 };
@@ -198,6 +199,10 @@ impl Driver {
         };
         self.replica.cell().busy = false;
         drop(tick);
+        if is_tick && self.unit.pay_tick() {
+            // Refused only where ticks can't be handled now: then it is not owed any more.
+            offer_tick(&self.unit, &self.services, self.services.clock.now(), self.services.clock.wall());
+        }
         if let Some(reply) = reply {
             // The caller may have given up meanwhile.
             let _ = reply.send(answer);

@@ -43,6 +43,8 @@ pub struct Unit {
     pub facts: Facts,
     /// A tick is queued or running: one at a time, never piled up.
     ticking: AtomicBool,
+    /// Another tick shall follow the one under way: the worker changed meanwhile.
+    owed: AtomicBool,
 }
 
 /// Counts and last things, since the host started.
@@ -127,6 +129,7 @@ impl Unit {
             replicas: Mutex::default(),
             facts: Facts { lateness_us: AtomicI64::new(-1), ..Facts::default() },
             ticking: AtomicBool::new(false),
+            owed: AtomicBool::new(false),
         }
     }
 
@@ -165,6 +168,15 @@ impl Unit {
     /// The right to queue a tick; none while one is queued or running.
     pub fn claim_tick(self: &Arc<Self>) -> Option<TickGuard> {
         self.ticking.compare_exchange(false, true, Ordering::AcqRel, Ordering::Acquire).is_ok().then(|| TickGuard(self.clone()))
+    }
+
+    pub fn owe_tick(&self) {
+        self.owed.store(true, Ordering::Release);
+    }
+
+    /// Whether a tick was owed; it no longer is.
+    pub fn pay_tick(&self) -> bool {
+        self.owed.swap(false, Ordering::AcqRel)
     }
 
     /// What a fresh instance of `replica` is made from.

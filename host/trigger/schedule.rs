@@ -89,6 +89,8 @@ struct Entry {
     serial: u64,
     /// The armed confirming tick: a second one is not needed.
     extra: Option<Instant>,
+    /// New or changed, and not ticked since: its first tick may follow one that is under way, but is not skipped for it.
+    fresh: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,7 +150,7 @@ impl Task {
             },
         };
         self.serial += 1;
-        self.entries.insert(worker.clone(), Entry { schedule, serial: self.serial, extra: None });
+        self.entries.insert(worker.clone(), Entry { schedule, serial: self.serial, extra: None, fresh: first == First::Now });
         self.arm(worker, at, aim);
     }
 
@@ -188,7 +190,11 @@ impl Task {
     fn fire_interval(&mut self, due: Due, every: Duration, now: Instant) {
         let wall = self.clock.wall();
         let scheduled = wall.checked_sub(now.saturating_duration_since(due.at)).unwrap_or(wall);
-        let ticked = self.supervisor.tick(&due.worker, due.at, scheduled);
+        let fresh = self.entries.get_mut(&due.worker).is_some_and(|entry| std::mem::take(&mut entry.fresh));
+        let ticked = match fresh {
+            true => self.supervisor.first_tick(&due.worker, due.at, scheduled),
+            false => self.supervisor.tick(&due.worker, due.at, scheduled),
+        };
         if ticked == Ticked::NoWorker {
             self.entries.remove(&due.worker);
             return;

@@ -109,13 +109,32 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ComponentE
     }
 }
 
-/// Reads what a component offers and wants, without a host.
-pub fn inspect(path: &Path) -> Result<Surface, ComponentError> {
-    let bytes = read(path)?;
-    let engines = Engines::new(1).map_err(|error| invalid(path, format!("no engine: {error:#}")))?;
-    let runtime = engines.get(EngineKind::General);
-    let code = Code::new(&runtime.engine, &bytes).map_err(|error| invalid(path, first_line(&error)))?;
-    Ok(Surface::of(&code, &runtime.engine))
+/// Looks at components as a host would, without one: nothing runs, nothing is kept.
+#[derive(Debug)]
+pub struct Examiner(Engines);
+
+impl Examiner {
+    pub fn new() -> Result<Self, ComponentError> {
+        let unusable = |error: wasmtime::Error| ComponentError::Invalid {
+            path: "the wasm engine".to_owned(),
+            reason: format!("can't start here: {error:#}"),
+        };
+        Engines::new(1).map(Self).map_err(unusable)
+    }
+
+    /// What a component offers and wants, also when this host could not run it.
+    pub fn surface(&self, path: &Path) -> Result<Surface, ComponentError> {
+        let bytes = read(path)?;
+        let engine = &self.0.get(EngineKind::General).engine;
+        let code = Code::new(engine, &bytes).map_err(|error| invalid(path, broken(&error)))?;
+        Ok(Surface::of(&code, engine))
+    }
+
+    /// The component, if this host could run it.
+    pub fn component(&self, path: &Path) -> Result<Component, ComponentError> {
+        let bytes = read(path)?;
+        build(&self.0, path, &bytes, &digest(&bytes), |kind| Code::new(&self.0.get(kind).engine, &bytes))
+    }
 }
 
 impl Inner {
@@ -126,12 +145,12 @@ impl Inner {
             return Ok(component);
         }
         let bytes = read(path)?;
-        let digest = Digest(format!("sha256:{}", hex(&Sha256::digest(&bytes))).into());
+        let digest = digest(&bytes);
         remember(&mut lock(&self.known), id, digest.clone());
         if let Some(component) = self.find(&digest) {
             return Ok(component);
         }
-        let component = Arc::new(self.build(path, &bytes, &digest)?);
+        let component = Arc::new(build(&self.engines, path, &bytes, &digest, |kind| self.code(kind, &bytes, &digest))?);
         self.keep(&digest, &bytes).map_err(|error| unreadable(path, &error))?;
         let mut loaded = lock(&self.loaded);
         loaded.retain(|_, component| component.strong_count() > 0);
@@ -141,29 +160,6 @@ impl Inner {
 
     fn find(&self, digest: &Digest) -> Option<Arc<Component>> {
         lock(&self.loaded).get(digest).and_then(Weak::upgrade)
-    }
-
-    fn build(&self, path: &Path, bytes: &[u8], digest: &Digest) -> Result<Component, ComponentError> {
-        let size = bytes.len() as u64;
-        let mut kind = if size > LEAN_COMPONENT_BYTES { EngineKind::General } else { EngineKind::Lean };
-        loop {
-            let runtime = self.engines.get(kind);
-            let code = match self.code(kind, bytes, digest) {
-                Ok(code) => code,
-                // The lean engine refuses what only the general one knows.
-                Err(_) if kind == EngineKind::Lean => {
-                    kind = EngineKind::General;
-                    continue;
-                }
-                Err(error) => return Err(invalid(path, format!("is not a valid component: {}", first_line(&error)))),
-            };
-            let surface = Surface::of(&code, &runtime.engine);
-            if surface.asynchronous && kind == EngineKind::Lean {
-                kind = EngineKind::General;
-                continue;
-            }
-            return Component::link(runtime, &code, surface, digest.clone(), size).map_err(|reason| invalid(path, reason));
-        }
     }
 
     /// Machine code from the cache, else compiled and put there.
@@ -226,6 +222,36 @@ fn remember(known: &mut HashMap<FileId, Digest>, id: FileId, digest: Digest) {
     known.insert(id, digest);
 }
 
+/// A component on the engine that fits it. `code`: its machine code for an engine.
+fn build(
+    engines: &Engines,
+    path: &Path,
+    bytes: &[u8],
+    digest: &Digest,
+    code: impl Fn(EngineKind) -> wasmtime::Result<Code>,
+) -> Result<Component, ComponentError> {
+    let size = bytes.len() as u64;
+    let mut kind = if size > LEAN_COMPONENT_BYTES { EngineKind::General } else { EngineKind::Lean };
+    loop {
+        let runtime = engines.get(kind);
+        let code = match code(kind) {
+            Ok(code) => code,
+            // The lean engine refuses what only the general one knows.
+            Err(_) if kind == EngineKind::Lean => {
+                kind = EngineKind::General;
+                continue;
+            }
+            Err(error) => return Err(invalid(path, broken(&error))),
+        };
+        let surface = Surface::of(&code, &runtime.engine);
+        if surface.asynchronous && kind == EngineKind::Lean {
+            kind = EngineKind::General;
+            continue;
+        }
+        return Component::link(runtime, &code, surface, digest.clone(), size).map_err(|reason| invalid(path, reason));
+    }
+}
+
 /// Maps machine code from a file of ours.
 #[allow(
     unsafe_code,
@@ -245,14 +271,19 @@ fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ComponentError> {
-    let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
-    let meta = file.metadata().map_err(|error| unreadable(path, &error))?;
-    if !meta.is_file() {
-        return Err(invalid(path, "is not a file".to_owned()));
-    }
-    if meta.len() > MAX_COMPONENT_BYTES {
-        return Err(invalid(path, format!("has {} MiB; a component may have {} MiB at most", meta.len() >> 20, MAX_COMPONENT_BYTES >> 20)));
-    }
+    let readable = |meta: std::io::Result<fs::Metadata>| match meta.map_err(|error| unreadable(path, &error))? {
+        meta if meta.is_dir() => Err(invalid(path, "is a folder, not a component".to_owned())),
+        meta if !meta.is_file() => Err(invalid(path, "is not a regular file".to_owned())),
+        meta if meta.len() > MAX_COMPONENT_BYTES => {
+            Err(invalid(path, format!("has {} MiB; a component has {} MiB at most", meta.len() >> 20, MAX_COMPONENT_BYTES >> 20)))
+        }
+        _ => Ok(()),
+    };
+    readable(fs::metadata(path))?;
+    // What was a file a moment ago may be a pipe by now: opening one must not wait for its writer.
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| unreadable(path, &error))?;
+    readable(file.metadata())?;
     let mut bytes = Vec::new();
     // The size is checked again while reading: the file may grow.
     file.take(MAX_COMPONENT_BYTES).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
@@ -275,8 +306,8 @@ fn file_id(path: &Path) -> Result<FileId, ComponentError> {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> ComponentError {
     let reason = match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file".to_owned(),
-        _ => error.to_string(),
+        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+        _ => format!("can't be read: {error}"),
     };
     ComponentError::Unreadable { path: shown(path), reason }
 }
@@ -289,8 +320,17 @@ fn shown(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-fn first_line(error: &wasmtime::Error) -> String {
-    error.root_cause().to_string().lines().next().unwrap_or_default().to_owned()
+/// The compiler's word on a file, as a person reads it.
+fn broken(error: &wasmtime::Error) -> String {
+    let reason = error.root_cause().to_string();
+    let reason = reason.lines().next().unwrap_or_default();
+    // A section that reaches past the end, or an end in the middle of one.
+    let cut = reason.contains("unexpected end") || reason.starts_with("section range");
+    format!("{}: {reason}", if cut { "is truncated" } else { "is not a valid component" })
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest(format!("sha256:{}", hex(&Sha256::digest(bytes))).into())
 }
 
 fn hex_part(digest: &Digest) -> &str {

@@ -20,10 +20,10 @@ use crate::{
 /// Why a file is not a component this host can run: one sentence, made for a manifest problem on field `component`.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ComponentError {
-    #[error("{path}: {reason}")]
+    #[error("{path} {reason}")]
     Unreadable { path: String, reason: String },
     /// Text, a core module, truncated, too large, imports something the host lacks, exports no usable trigger.
-    #[error("{path}: {reason}")]
+    #[error("{path} {reason}")]
     Invalid { path: String, reason: String },
 }
 
@@ -150,11 +150,16 @@ impl Component {
         let only_called =
             run.schedule.is_none() && run.jobs.is_none() && run.http.is_none() && run.topics.is_empty() && run.command.is_none();
         if only_called && !self.surface.call {
-            return Err(format!("the worker has no trigger, and its component exports no skep:worker/call-handler; it serves: {triggers}"));
+            return Err(format!(
+                "it declares no trigger, and the component exports no skep:worker/call-handler; declare what it serves: {triggers}"
+            ));
         }
         Ok(())
     }
 }
+
+/// How every wasm file begins.
+const MAGIC: &[u8] = b"\0asm";
 
 /// What a file really is, when it is not a component: the first bytes tell.
 pub(super) fn describe(bytes: &[u8]) -> Option<String> {
@@ -164,8 +169,10 @@ pub(super) fn describe(bytes: &[u8]) -> Option<String> {
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Some(
             "is a core wasm module, not a component; build it for wasm32-wasip2, or wrap it with `wasm-tools component new`".to_owned(),
         ),
+        _ if MAGIC.starts_with(bytes) || bytes.starts_with(MAGIC) && bytes.len() < 8 => {
+            Some(format!("is truncated: it ends after {} bytes", bytes.len()))
+        }
         [0, b'a', b's', b'm', ..] => Some("is wasm of a version this host doesn't know".to_owned()),
-        _ if bytes.len() < 8 => Some(format!("is truncated: {} bytes are no wasm", bytes.len())),
         _ if bytes.iter().take(512).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
             Some("is text, not wasm".to_owned())
         }

@@ -13,7 +13,7 @@ mod state;
 mod ticker;
 mod trap;
 
-pub use cache::{Components, MAX_COMPONENT_BYTES, inspect};
+pub use cache::{Components, Examiner, MAX_COMPONENT_BYTES};
 pub use component::{Component, ComponentError, Surface};
 pub use engine::{EngineKind, Engines};
 pub use event::{Answer, Crash, Ended, Event, MAX_PAYLOAD_BYTES};

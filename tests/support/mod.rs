@@ -3,6 +3,7 @@
 //! Ports are 0, addresses loopback. Nothing sleeps to wait for a thing: [`eventually`] asks until it holds or a deadline passes.
 
 pub mod site;
+pub mod web;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -43,11 +44,16 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// A running host with folders of its own. Dropping it kills the process; the folders go with it.
 pub struct Host {
     child: Option<Child>,
+    /// Goes with the host.
     folder: tempfile::TempDir,
+    data: PathBuf,
     pub admin: String,
     pub listen: String,
+    /// Lines on stdout up to `ready`, of the last start.
+    pub announced: Vec<String>,
     log: Arc<Mutex<String>>,
     flags: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 impl Host {
@@ -63,7 +69,17 @@ impl Host {
         for name in ["manifests", "plugins"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let host = Self { child: None, folder, admin: String::new(), listen: String::new(), log: Arc::default(), flags: Vec::new() };
+        let host = Self {
+            child: None,
+            data: folder.path().to_owned(),
+            folder,
+            admin: String::new(),
+            listen: String::new(),
+            announced: Vec::new(),
+            log: Arc::default(),
+            flags: Vec::new(),
+            env: Vec::new(),
+        };
         for guest in guests {
             host.install(guest, &format!("{guest}.wasm"));
         }
@@ -73,6 +89,18 @@ impl Host {
     /// More flags for `skep up`.
     pub fn flags(mut self, flags: &[&str]) -> Self {
         self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self
+    }
+
+    /// Another data folder, below the usual one and not made yet.
+    pub fn at(mut self, below: &str) -> Self {
+        self.data = self.folder.path().join(below);
+        self
+    }
+
+    /// A variable of the host's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -88,6 +116,7 @@ impl Host {
             .arg(self.data())
             .args(&self.flags)
             .env_remove("RUST_LOG")
+            .envs(self.env.clone())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -105,8 +134,10 @@ impl Host {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
         self.child = Some(child);
+        self.announced.clear();
         loop {
             let Ok(line) = said.recv_timeout(PATIENCE) else { panic!("the host did not get ready:\n{}", self.log()) };
+            self.announced.push(line.clone());
             if let Some(address) = line.strip_prefix("admin ") {
                 self.admin = address.to_owned();
             } else if let Some(address) = line.strip_prefix("listen ") {
@@ -123,8 +154,17 @@ impl Host {
 
     /// SIGTERM, then waits for the end; answers the exit code.
     pub fn stop(&mut self) -> Option<i32> {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    pub fn signal(&self, name: &str) {
+        Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+    }
+
+    /// Waits for the end; answers the exit code.
+    pub fn ended(&mut self) -> Option<i32> {
         let mut child = self.child.take()?;
-        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
         eventually("the host ends", || child.try_wait().unwrap()).code()
     }
 
@@ -137,7 +177,7 @@ impl Host {
     }
 
     pub fn data(&self) -> &Path {
-        self.folder.path()
+        &self.data
     }
 
     pub fn manifest(&self, name: &str) -> PathBuf {
