@@ -22,10 +22,11 @@ mod history; // a check's history: days, rollups, caps
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
 mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
-mod policy;
+mod policy; // restart policy and schedule arithmetic, as pure data
 mod store; // kept facts: group commit, restarts, bounds, corrupt files
-mod tidy; // the rules of this tree: rooms, heads, lengths, examples // restart policy and schedule arithmetic, as pure data
+mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 
 // The whole host, through the real binary.
+mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers
