@@ -53,7 +53,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("host/trigger/phase.rs", PURE),
     ("host/worker", &["RestartPolicy", "RestartSpec"]),
     ("host/api", &["rusqlite", "wasmtime"]),
-    ("host/cli", &["rusqlite", "wasmtime"]),
+    ("host/cli", &["rusqlite::Connection", "wasmtime"]),
 ];
 
 /// No clock, lock, I/O or waiting.

@@ -53,8 +53,9 @@ impl From<ErrorCode> for Failure {
             E::HttpResponseTransferCoding(coding) => Self::down(with("transfer coding not understood", coding)),
             E::HttpResponseContentCoding(coding) => Self::down(with("content coding not understood", coding)),
             E::LoopDetected => Self::down("the request would call itself"),
-            E::InternalError(text) => Self::down(text.unwrap_or_else(|| "internal error".into())),
 
+            // What the host itself could not do: too many requests in flight, no socket left.
+            E::InternalError(text) => Self::untried(with("not tried", text)),
             E::HttpRequestDenied => Self::untried("denied by grants.http; the worker's log names the line that would allow it"),
             E::DestinationIpProhibited => Self::untried("denied: the name leads to an address that needs lan = true in grants.http"),
             E::ConnectionLimitReached => Self::untried("not tried: too many requests at once, or no permit from the limiter in time"),
