@@ -29,4 +29,5 @@ mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 // The whole host, through the real binary.
 mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
 mod poller; // reference system 1, the URL poller, and its faults not to copy
+mod sandbox; // what nobody granted stays shut, what a grant names opens; secrets
 mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers

@@ -215,7 +215,7 @@ impl Driver {
             }
             Err(reason) => {
                 facts.failed.fetch_add(1, Ordering::Relaxed);
-                facts.set_error(reason);
+                facts.set_error(&self.services.journal.masked(reason.clone()));
             }
         }
         if self.mode() == InstanceMode::Resident {
@@ -242,7 +242,7 @@ impl Driver {
             cell.settle(verdict, failed, wall);
             (verdict, failed, cell.incarnation)
         };
-        let sentence = ended.sentence();
+        let sentence = services.journal.masked(ended.sentence());
         if let Ended::Crashed(crash) = ended {
             self.crashed(crash, incarnation);
         } else {
