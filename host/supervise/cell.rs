@@ -159,16 +159,17 @@ impl Cell {
         std::mem::take(&mut self.queue)
     }
 
-    pub fn next(&mut self, now: Instant, wall: Timestamp) -> Next {
+    /// `wall` is asked only when the phase changes: most calls just hand over the next event.
+    pub fn next(&mut self, now: Instant, wall: impl Fn() -> Timestamp) -> Next {
         if let Some(control) = self.control {
             if self.holding {
                 return Next::Stop;
             }
             self.control = None;
             match control {
-                Control::Restart => self.enter(Phase::Starting, wall),
-                Control::Drain => self.enter(Phase::Stopped, wall),
-                Control::Remove => self.enter(Phase::Gone, wall),
+                Control::Restart => self.enter(Phase::Starting, wall()),
+                Control::Drain => self.enter(Phase::Stopped, wall()),
+                Control::Remove => self.enter(Phase::Gone, wall()),
             }
         }
         match self.phase {
@@ -186,7 +187,7 @@ impl Cell {
                     return Next::Sleep(until);
                 }
                 self.budget.released(now);
-                self.enter(Phase::Starting, wall);
+                self.enter(Phase::Starting, wall());
                 Next::Start
             }
             Phase::Failed { until: None } | Phase::Stopped | Phase::Gone => self.park(),

@@ -121,7 +121,10 @@ impl Services {
     }
 
     fn changed(&self) {
-        self.changed.send_modify(|generation| *generation += 1);
+        // Every event passes here: nobody watching, nothing to tell.
+        if self.changed.receiver_count() > 0 {
+            self.changed.send_modify(|generation| *generation += 1);
+        }
     }
 
     fn tell(&self, fact: Fact) {
@@ -375,13 +378,16 @@ fn deployed(deployment: Deployment, outbound: Arc<Outbound>) -> Arc<Deployed> {
 
 /// A free replica if there is one, else the one with the shortest queue among those that run.
 fn pick(unit: &Unit) -> Option<Arc<Replica>> {
-    let replicas = unit.replicas();
-    if replicas.len() <= 1 {
-        return replicas.into_iter().next();
-    }
-    replicas.into_iter().min_by_key(|replica| {
-        let cell = replica.cell();
-        let down = !matches!(cell.phase, Phase::Ready | Phase::Starting);
-        (down, !cell.idle(), cell.waiting())
+    unit.with_replicas(|replicas| match replicas {
+        [] => None,
+        [only] => Some(only.clone()),
+        several => several
+            .iter()
+            .min_by_key(|replica| {
+                let cell = replica.cell();
+                let down = !matches!(cell.phase, Phase::Ready | Phase::Starting);
+                (down, !cell.idle(), cell.waiting())
+            })
+            .cloned(),
     })
 }

@@ -100,7 +100,7 @@ impl Driver {
     async fn drive(mut self) {
         loop {
             let now = self.services.clock.now();
-            let next = self.replica.cell().next(now, self.services.clock.wall());
+            let next = self.replica.cell().next(now, || self.services.clock.wall());
             match next {
                 Next::Start => self.start().await,
                 Next::Run(message) => self.run(*message).await,

@@ -139,7 +139,11 @@ impl Unit {
     }
 
     pub fn replicas(&self) -> Vec<Arc<Replica>> {
-        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.with_replicas(<[_]>::to_vec)
+    }
+
+    pub fn with_replicas<T>(&self, look: impl FnOnce(&[Arc<Replica>]) -> T) -> T {
+        look(&self.replicas.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Makes replicas up to `count`; answers the new ones and the ones now too many.

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
 use super::{state::State, ticker::Ticker};
-use crate::capability::{checks, log};
+use crate::capability::{checks, http, log};
 
 /// Linear memory of one lean instance at most, in bytes; workers that ask for more run on the general engine.
 pub const LEAN_MEMORY_BYTES: u64 = 256 << 20;
@@ -78,7 +78,7 @@ impl Runtime {
         let engine = Engine::new(&config(kind, residents + events))?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        http::link(&mut linker)?;
         log::link(&mut linker, |state: &mut State| &mut state.log)?;
         checks::link(&mut linker, |state: &mut State| &mut state.checks)?;
         let permits = |count: u32| Arc::new(Semaphore::new(count as usize));

@@ -165,7 +165,6 @@ async fn entered<T>(
     call: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<T>,
 ) -> Result<T, Failure> {
     let deadline = store.data_mut().begin(purpose.timeout);
-    let began = Instant::now();
     store.set_epoch_deadline(1);
     let running = purpose.engines.ticker.run();
     let result = within(&deadline, call(store)).await;
@@ -173,8 +172,8 @@ async fn entered<T>(
     store.data_mut().end();
     match result {
         Some(Ok(value)) => Ok(value),
-        Some(Err(error)) => Err(Failure { error: Some(error), ran: began.elapsed() }),
-        None => Err(Failure { error: None, ran: began.elapsed() }),
+        Some(Err(error)) => Err(Failure { error: Some(error), ran: deadline.ran(purpose.timeout) }),
+        None => Err(Failure { error: None, ran: deadline.ran(purpose.timeout) }),
     }
 }
 

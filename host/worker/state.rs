@@ -45,6 +45,11 @@ pub struct Deadline {
 }
 
 impl Deadline {
+    /// How long the event has run, if it was given `timeout`.
+    pub fn ran(&self, timeout: Duration) -> Duration {
+        (self.at.checked_sub(timeout)).map_or(timeout, |began| began.elapsed())
+    }
+
     /// The time left, waits for limiters given back.
     pub fn left(&self, now: Instant) -> Duration {
         (self.at + self.ledger.waited()).saturating_duration_since(now)

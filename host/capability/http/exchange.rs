@@ -104,6 +104,10 @@ impl Draft {
         Ok(())
     }
 
+    fn left(&self, limit: Duration) -> Duration {
+        limit.saturating_sub(self.scope.outbound.client.clock.now().saturating_duration_since(self.started))
+    }
+
     /// Sends the request over a parked connection, else a fresh one. A parked connection may turn out to be closed by its peer;
     /// then the request goes once more over a fresh one, if it never left or asking twice changes nothing.
     async fn deliver(
@@ -114,6 +118,7 @@ impl Draft {
     ) -> Result<(Response<Incoming>, Link), Fault> {
         let outbound = Arc::clone(&self.scope.outbound);
         let client = &outbound.client;
+        // Counted from the permit on, connecting included: one number bounds how long a guest waits for an answer to begin.
         let first_byte = options.first_byte_timeout.unwrap_or(DEFAULT_TIMEOUT);
         let target = request.uri().clone();
         let mut parked = if outbound.keep_alive { client.pool.take(key).await } else { None };
@@ -123,7 +128,7 @@ impl Draft {
                 Some(link) => link,
                 None => {
                     self.seen.timing = Timing::default();
-                    let limit = options.connect_timeout.unwrap_or(DEFAULT_TIMEOUT);
+                    let limit = options.connect_timeout.unwrap_or(DEFAULT_TIMEOUT).min(self.left(first_byte));
                     let link = connector::connect(&outbound, &key.decision, limit, &mut self.seen.timing).await?;
                     if let Some(shared) = link.share().filter(|_| outbound.keep_alive) {
                         client.pool.park(key, shared);
@@ -137,7 +142,7 @@ impl Draft {
             let copy = if reused { copy_of(&request) } else { None };
 
             let sent = client.clock.now();
-            let mut failure = match timeout(first_byte, link.send(request)).await {
+            let mut failure = match timeout(self.left(first_byte), link.send(request)).await {
                 Err(_) => return Err(Fault::of(Error::HttpResponseTimeout)),
                 Ok(Ok(response)) => {
                     self.seen.timing.first_byte = Some(client.clock.now().duration_since(sent));

@@ -12,6 +12,7 @@ mod exchange;
 mod fault;
 mod hooks;
 mod ledger;
+mod link;
 mod pool;
 mod resolve;
 mod tls;
@@ -34,6 +35,7 @@ use self::{fault::Fault, pool::Pool, tls::Trust};
 pub use self::{
     hooks::{Hooks, Report},
     ledger::Ledger,
+    link::link,
     resolve::{Resolve, System},
 };
 use super::{

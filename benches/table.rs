@@ -1,3 +1,0 @@
-//! The figures that no single criterion bench shows. (being written)
-
-fn main() {}

@@ -1,0 +1,78 @@
+//! The README's table: what criterion's means don't show (percentiles, memory, whole-host figures), with the machine's facts.
+//!
+//! Command: `make bench`, or `cargo bench --bench table [-- FILTER]` after `make plugins`. Everything runs on loopback, bounded in
+//! count and time. Each row says its target and whether this run reached it; one run on a shared machine is noisy.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a bench that can't go on fails; it measures real time and prints its table"
+)]
+
+mod host;
+mod inside;
+mod polls;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::io::Write;
+
+/// One figure of the table.
+pub struct Row {
+    pub figure: String,
+    pub reached: String,
+    pub target: String,
+    pub met: Option<bool>,
+}
+
+impl Row {
+    pub fn new(figure: &str, reached: impl Into<String>, target: &str, met: bool) -> Self {
+        Self { figure: figure.into(), reached: reached.into(), target: target.into(), met: Some(met) }
+    }
+}
+
+fn main() {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default();
+    let sections: [(&str, fn() -> Vec<Row>); 7] = [
+        ("events", inside::events),
+        ("residents", inside::residents),
+        ("idle", host::idle),
+        ("apply", host::apply),
+        ("lateness", host::lateness),
+        ("start", host::start),
+        ("polls", polls::polls),
+    ];
+    println!("{}\n", machine());
+    println!("| figure | reached | target | |\n|---|---|---|---|");
+    for (name, section) in sections {
+        if !name.contains(&filter) {
+            continue;
+        }
+        for row in section() {
+            let met = match row.met {
+                Some(true) => "ok",
+                Some(false) => "missed",
+                None => "",
+            };
+            println!("| {} | {} | {} | {met} |", row.figure, row.reached, row.target);
+            let _ = std::io::stdout().flush();
+        }
+    }
+}
+
+fn machine() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{cores} cores of {model}, Linux {}, skep {} on wasmtime 48", kernel.trim(), env!("CARGO_PKG_VERSION"))
+}
