@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     capability::log::{Log, LogTarget, Meter},
-    facts::{InstanceMode, Level},
+    facts::{InstanceMode, Level, WorkerState},
     worker::{Answer, Crash, Ended, Event, Instance},
 };
 
@@ -46,8 +46,19 @@ impl Replica {
                 self.kick(unit, services);
                 Ok(())
             }
-            Err((_, reason)) => Err(SuperviseError::Refused(format!("worker \"{}\" {reason}", unit.name))),
+            Err((_, reason)) => Err(SuperviseError::Refused(self.refusal(unit, &reason))),
         }
+    }
+
+    fn refusal(&self, unit: &Unit, reason: &str) -> String {
+        let name = &unit.name;
+        let which = if unit.replicas().len() > 1 { format!("{name}/{}", self.number) } else { name.to_string() };
+        let remedy = match self.cell().state() {
+            WorkerState::Quarantined | WorkerState::Failed => format!("; skep why {name} says why, skep restart {name} starts it at once"),
+            WorkerState::Stopped => format!("; skep restart {name} starts it"),
+            _ => String::new(),
+        };
+        format!("worker \"{which}\" {reason}{remedy}")
     }
 
     /// Asks for a planned change after the event in flight.
