@@ -1,6 +1,12 @@
 //! The paths a guest is entered by, in time an event. Unit: time; command: `cargo bench --bench engine` (after `make plugins`).
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a bench that can't go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a bench that can't go on fails; it measures real time"
+)]
 
 mod support;
 

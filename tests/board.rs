@@ -136,7 +136,7 @@ async fn a_page_goes_down_after_confirm_and_comes_back_after_recover() {
     lab.report("https://a/", Up);
     assert_eq!(lab.view().status, Up);
     assert_eq!(lab.view().recent.iter().map(|beat| beat.status).collect::<Vec<_>>(), [Up, Down, Down, Down, Up, Up]);
-    assert_eq!(lab.told(), ["pages https://a/ up -> down: connection refused", "pages https://a/ down -> up"]);
+    assert_eq!(lab.told(), ["https://a/ up -> down: connection refused", "https://a/ down -> up"]);
     let events = lab.journal.events(2);
     assert!(events.iter().all(|event| event.kind == "check.changed" && event.worker.as_deref() == Some("pages")));
     assert_eq!(events.iter().map(|event| event.level).collect::<Vec<_>>(), [Level::Warn, Level::Info]);
@@ -161,7 +161,7 @@ async fn two_silent_intervals_show_unknown_and_no_earlier() {
     changed.mark_unchanged();
     changed.changed().await.unwrap();
     assert_eq!((lab.view().status, lab.view().since), (Unknown, start() + secs(90)));
-    assert_eq!(lab.told(), ["pages https://a/ up -> unknown: no result for 1m"]);
+    assert_eq!(lab.told(), ["https://a/ up -> unknown: no result for 1m"]);
     // Seen for 90 s of the day: the last two intervals count by what was shown, the rest is nobody's.
     pass(secs(90)).await;
     let view = lab.view();
@@ -187,7 +187,7 @@ async fn silence_past_valid_for_is_down() {
     backup(&lab);
     backup(&lab);
     assert_eq!(lab.view().status, Up);
-    assert_eq!(lab.told(), ["pages backup up -> down: no result for 1day 1h", "pages backup down -> up"]);
+    assert_eq!(lab.told(), ["backup up -> down: no result for 1day 1h", "backup down -> up"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,10 +218,7 @@ async fn a_paused_worker_is_not_silent_and_comes_back_as_it_was() {
     pass(secs(2)).await;
     assert_eq!(lab.view().status, Unknown);
     assert_eq!(lab.view().uptime, None, "nothing was seen in the last day");
-    assert_eq!(
-        lab.told(),
-        ["pages https://a/ up -> paused", "pages https://a/ paused -> up", "pages https://a/ up -> unknown: no result for 1m"]
-    );
+    assert_eq!(lab.told(), ["https://a/ up -> paused", "https://a/ paused -> up", "https://a/ up -> unknown: no result for 1m"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,7 +235,7 @@ async fn maintenance_hides_an_outage_and_shows_it_if_it_lasts() {
     assert_eq!(lab.view().uptime, None, "planned work is not downtime");
     lab.watch(watch(2, 2));
     assert_eq!(lab.view().status, Down);
-    assert_eq!(lab.told().last().unwrap(), "pages https://a/ maintenance -> down: connection refused");
+    assert_eq!(lab.told().last().unwrap(), "https://a/ maintenance -> down: connection refused");
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,7 +268,7 @@ async fn a_restart_alerts_nobody_and_counts_its_own_time_as_unseen() {
     assert_eq!(lab.told(), [""; 0], "nothing changed, so nothing is told");
     lab.report("https://a/", Down);
     lab.report("https://b/", Down);
-    assert_eq!(lab.told(), ["pages https://b/ up -> down: connection refused"]);
+    assert_eq!(lab.told(), ["https://b/ up -> down: connection refused"]);
     assert!(lab.view().since < off);
 }
 

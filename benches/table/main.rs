@@ -37,9 +37,12 @@ impl Row {
     }
 }
 
+/// Measures some rows.
+type Section = fn() -> Vec<Row>;
+
 fn main() {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default();
-    let sections: [(&str, fn() -> Vec<Row>); 7] = [
+    let sections: [(&str, Section); 7] = [
         ("events", inside::events),
         ("residents", inside::residents),
         ("idle", host::idle),

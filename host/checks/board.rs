@@ -276,7 +276,7 @@ impl Board {
         let why = clip(why.lines().next().unwrap_or_default(), TOLD_BYTES);
         let colon = if why.is_empty() { "" } else { ": " };
         let (from, to) = (flip.from.as_str(), flip.to.as_str());
-        self.journal.event("check.changed", level, Some(name), format!("{name} {subject} {from} -> {to}{colon}{why}"));
+        self.journal.event("check.changed", level, Some(name), format!("{subject} {from} -> {to}{colon}{why}"));
     }
 
     /// Writes a check's row now.

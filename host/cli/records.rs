@@ -18,7 +18,7 @@ pub fn worker(view: &WorkerView, problems: &[Problem], paint: &Paint) -> String 
     record.inked("state", worker_ink(view.state), format!("{} since {}", view.state.as_str(), paint.moment(view.since)));
     record.maybe("held back", view.held_back.as_deref());
     record.put("replicas", format!("{} of {} running", view.replicas.running, view.replicas.desired));
-    record.put("incarnation", view.incarnation.to_string());
+    record.put("incarnation", incarnation(view.incarnation));
     record.put("restarts", view.restarts.to_string());
     record.inked("last error", if view.last_error.is_some() { Ink::Bad } else { Ink::Plain }, view.last_error.as_deref().unwrap_or("-"));
     if let Some(plan) = &view.schedule {
@@ -71,7 +71,7 @@ pub fn trap(trap: &TrapRecord, paint: &Paint) -> String {
     record.put("message", trap.message.as_str());
     record.maybe("panic", trap.panic.as_deref());
     record.put("event", format!("{}, after {}", trap.event, millis(trap.ran_ms)));
-    record.put("incarnation", trap.incarnation.to_string());
+    record.put("incarnation", incarnation(trap.incarnation));
     record.put("memory peak", bytes(trap.memory_peak_bytes));
     record.put("component", format!("{}  {}", trap.component, trap.digest));
     record.put("config", trap.config_digest.to_string());
@@ -101,4 +101,12 @@ fn pretty(input: &str) -> String {
         .ok()
         .and_then(|value| serde_json::to_string_pretty(&value).ok())
         .unwrap_or_else(|| input.to_owned())
+}
+
+/// An incarnation as people read it: its count, and the start of the host that it counts within.
+pub fn incarnation(epoch: u64) -> String {
+    match epoch >> 32 {
+        0 => epoch.to_string(),
+        start => format!("{} since host start {start}", epoch & u64::from(u32::MAX)),
+    }
 }

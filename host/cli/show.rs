@@ -89,7 +89,7 @@ fn worker_table(all: &[WorkerView], wide: bool, paint: &Paint) -> String {
             cells.extend([
                 Cell::from(one.component.as_str()),
                 one.digest.as_ref().map(|one| digest(&one.0)).into(),
-                Cell::from(one.incarnation.to_string()),
+                Cell::from(super::records::incarnation(one.incarnation)),
                 Cell::from(format!("{}/{}/{}", events.ok, events.failed, events.trapped)),
                 Cell::from(bytes(one.memory_peak_bytes)),
                 Cell::from(format!("{}:{}", one.file, one.line)),

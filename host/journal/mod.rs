@@ -79,12 +79,12 @@ impl Journal {
     /// Records something that happened. `kind` is dotted: `worker.trapped`.
     pub fn event(&self, kind: &str, level: Level, worker: Option<&Name>, message: impl Into<String>) {
         let message = self.masked(message.into());
-        let name = worker.map(|name| &**name).unwrap_or_default();
+        let worker_name = worker.map(|name| &**name);
         match level {
-            Level::Error => tracing::error!(kind, worker = name, "{message}"),
-            Level::Warn => tracing::warn!(kind, worker = name, "{message}"),
-            Level::Info => tracing::info!(kind, worker = name, "{message}"),
-            Level::Debug | Level::Trace => tracing::debug!(kind, worker = name, "{message}"),
+            Level::Error => tracing::error!(kind, worker = worker_name, "{message}"),
+            Level::Warn => tracing::warn!(kind, worker = worker_name, "{message}"),
+            Level::Info => tracing::info!(kind, worker = worker_name, "{message}"),
+            Level::Debug | Level::Trace => tracing::debug!(kind, worker = worker_name, "{message}"),
         }
         let mut kept = self.inner.events.lock().unwrap_or_else(PoisonError::into_inner);
         // The id is drawn under the lock: ids in ring and stream only grow.

@@ -27,6 +27,8 @@ use crate::facts::Digest;
 pub const MAX_COMPONENT_BYTES: u64 = 128 << 20;
 /// What both folders may take together before unused entries go, in bytes.
 const KEPT_BYTES: u64 = 1 << 30;
+/// Files whose digest is remembered.
+const KNOWN_FILES: usize = 4_096;
 
 /// A cheap handle to the cache.
 #[derive(Debug, Clone)]
@@ -125,13 +127,15 @@ impl Inner {
         }
         let bytes = read(path)?;
         let digest = Digest(format!("sha256:{}", hex(&Sha256::digest(&bytes))).into());
-        lock(&self.known).insert(id, digest.clone());
+        remember(&mut lock(&self.known), id, digest.clone());
         if let Some(component) = self.find(&digest) {
             return Ok(component);
         }
         let component = Arc::new(self.build(path, &bytes, &digest)?);
         self.keep(&digest, &bytes).map_err(|error| unreadable(path, &error))?;
-        lock(&self.loaded).insert(digest, Arc::downgrade(&component));
+        let mut loaded = lock(&self.loaded);
+        loaded.retain(|_, component| component.strong_count() > 0);
+        loaded.insert(digest, Arc::downgrade(&component));
         Ok(component)
     }
 
@@ -212,6 +216,14 @@ impl Inner {
             }
         }
     }
+}
+
+fn remember(known: &mut HashMap<FileId, Digest>, id: FileId, digest: Digest) {
+    // Old ids are of files that were replaced: hashing one again is cheaper than keeping them all.
+    if known.len() >= KNOWN_FILES {
+        known.clear();
+    }
+    known.insert(id, digest);
 }
 
 /// Maps machine code from a file of ours.

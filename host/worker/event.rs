@@ -60,11 +60,18 @@ pub struct Crash {
     pub(super) error: Option<wasmtime::Error>,
     pub(super) log: Vec<LogLine>,
     pub(super) stderr: String,
-    /// None: `init` or `stop`.
-    pub(super) event: Option<Event>,
+    pub(super) stage: Stage,
     pub(super) ran: Duration,
     pub memory_peak_bytes: u64,
     pub(super) purpose: Arc<Purpose>,
+}
+
+/// What an instance was entered for.
+#[derive(Debug)]
+pub(super) enum Stage {
+    Init,
+    Event(Event),
+    Stop,
 }
 
 /// What ends a call into a guest early.

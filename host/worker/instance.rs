@@ -17,7 +17,7 @@ use wasmtime::{Store, UpdateDeadline};
 use super::{
     component::Component,
     engine::Engines,
-    event::{Answer, Crash, Ended, Event, MAX_PAYLOAD_BYTES},
+    event::{Answer, Crash, Ended, Event, MAX_PAYLOAD_BYTES, Stage},
     limits::MAX_CALL_BYTES,
     state::{Context, Deadline, State},
     trap,
@@ -89,7 +89,7 @@ impl Instance {
         match started {
             Ok((_, _, _, Some(reason))) => Err(Box::new(Ended::Refused(reason))),
             Ok((lifecycle, schedule, call, None)) => Ok(Self { store, lifecycle, schedule, call, purpose, _place: place }),
-            Err(failure) => Err(Box::new(failure.ended(store, purpose, None))),
+            Err(failure) => Err(Box::new(failure.ended(store, purpose, Stage::Init))),
         }
     }
 
@@ -121,7 +121,7 @@ impl Instance {
         .await;
         match handled {
             Ok(answer) => Ok((self, answer)),
-            Err(failure) => Err(Box::new(failure.ended(self.store, purpose, Some(event)))),
+            Err(failure) => Err(Box::new(failure.ended(self.store, purpose, Stage::Event(event)))),
         }
     }
 
@@ -130,7 +130,7 @@ impl Instance {
         let purpose = self.purpose.clone();
         let lifecycle = self.lifecycle.as_ref()?;
         let stopped = entered(&mut self.store, &purpose, async |store| lifecycle.call_stop(store).await).await;
-        stopped.err().map(|failure| Box::new(failure.ended(self.store, purpose, None)))
+        stopped.err().map(|failure| Box::new(failure.ended(self.store, purpose, Stage::Stop)))
     }
 
     /// The largest linear memory so far, in bytes.
@@ -147,14 +147,14 @@ struct Failure {
 }
 
 impl Failure {
-    fn ended(self, store: Store<State>, purpose: Arc<Purpose>, event: Option<Event>) -> Ended {
+    fn ended(self, store: Store<State>, purpose: Arc<Purpose>, stage: Stage) -> Ended {
         if let Some(exit) = self.error.as_ref().and_then(|error| error.downcast_ref::<wasmtime_wasi::I32Exit>()) {
             return Ended::Exited { normal: exit.0 == 0 };
         }
         if let Some(full) = self.error.as_ref().and_then(|error| error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>()) {
             return Ended::Unavailable(format!("the instance pool is full: {full}"));
         }
-        Ended::Crashed(Crash::new(store, purpose, event, self.error, self.ran))
+        Ended::Crashed(Crash::new(store, purpose, stage, self.error, self.ran))
     }
 }
 
@@ -196,10 +196,10 @@ async fn within<T>(deadline: &Deadline, call: impl Future<Output = T>) -> Option
 }
 
 impl Crash {
-    fn new(store: Store<State>, purpose: Arc<Purpose>, event: Option<Event>, error: Option<wasmtime::Error>, ran: Duration) -> Self {
+    fn new(store: Store<State>, purpose: Arc<Purpose>, stage: Stage, error: Option<wasmtime::Error>, ran: Duration) -> Self {
         let state = store.into_data();
         let (cause, summary) = trap::classify(error.as_ref(), &state, &purpose);
         let (log, stderr) = state.log.recent();
-        Self { cause, summary, error, log, stderr, event, ran, memory_peak_bytes: state.memory.peak_bytes(), purpose }
+        Self { cause, summary, error, log, stderr, stage, ran, memory_peak_bytes: state.memory.peak_bytes(), purpose }
     }
 }

@@ -9,7 +9,7 @@ use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
 
 use super::{
     cache::hex,
-    event::Crash,
+    event::{Crash, Stage},
     instance::Purpose,
     limits::{MAX_CALL_BYTES, MAX_HANDLES, size},
     state::State,
@@ -88,8 +88,16 @@ impl Crash {
             message: self.summary,
             panic: panic_message(&self.stderr),
             backtrace,
-            event: self.event.as_ref().map_or_else(|| "init".to_owned(), super::Event::title),
-            input: self.event.as_ref().map_or_else(|| self.purpose.config.to_string(), super::Event::input),
+            event: match &self.stage {
+                Stage::Init => "init".to_owned(),
+                Stage::Event(event) => event.title(),
+                Stage::Stop => "stop".to_owned(),
+            },
+            input: match &self.stage {
+                Stage::Init => self.purpose.config.to_string(),
+                Stage::Event(event) => event.input(),
+                Stage::Stop => String::new(),
+            },
             log: self.log,
             component: component.to_owned(),
             digest: self.purpose.component.digest.clone(),
