@@ -162,11 +162,11 @@ async fn two_silent_intervals_show_unknown_and_no_earlier() {
     changed.changed().await.unwrap();
     assert_eq!((lab.view().status, lab.view().since), (Unknown, start() + secs(90)));
     assert_eq!(lab.told(), ["https://a/ up -> unknown: no result for 1m"]);
-    // Seen for 90 s of the 180: the last two intervals count by what was shown, the rest is nobody's.
+    // Seen for 90 s of the day: the last two intervals count by what was shown, the rest is nobody's.
     pass(secs(90)).await;
     let view = lab.view();
     assert_eq!(view.uptime, Some(1.0));
-    assert!((view.coverage - 0.5).abs() < 0.001, "{}", view.coverage);
+    assert!((view.coverage - 90.0 / 86_400.0).abs() < 0.000_01, "{}", view.coverage);
     lab.report("https://a/", Up);
     assert_eq!(lab.view().status, Up);
 }

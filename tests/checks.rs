@@ -237,7 +237,6 @@ fn minutes(step: impl Strategy<Value = i64>, count: std::ops::Range<usize>) -> i
 struct Minutes {
     from: i64,
     cells: Vec<Option<Kind>>,
-    first: i64,
     running: Option<(Kind, Option<i64>)>,
 }
 
@@ -258,7 +257,6 @@ impl Minutes {
         if self.cells.is_empty() {
             self.from = now;
         }
-        self.first = self.first.min(now);
         self.running = kind.map(|kind| (kind, until));
         let ms = |kind| 60_000 * grown.iter().filter(|cell| **cell == Some(kind)).count() as u64;
         Seen { up_ms: ms(Kind::Up), degraded_ms: ms(Kind::Degraded), down_ms: ms(Kind::Down) }
@@ -269,8 +267,7 @@ impl Minutes {
         let all = self.cells.iter().copied().chain(self.grown(now)).enumerate();
         let seen: Vec<_> = all.filter(|(index, _)| self.from + *index as i64 >= start).filter_map(|(_, cell)| cell).collect();
         let good = seen.iter().filter(|kind| **kind != Kind::Down).count();
-        let life = now - start.max(self.first);
-        ((!seen.is_empty()).then(|| good as f64 / seen.len() as f64), if life == 0 { 0.0 } else { seen.len() as f64 / life as f64 })
+        ((!seen.is_empty()).then(|| good as f64 / seen.len() as f64), seen.len() as f64 / 1_440.0)
     }
 }
 

@@ -82,6 +82,7 @@ impl From<SuperviseError> for ApiError {
         let status = match error {
             SuperviseError::NotFound(_) => StatusCode::NOT_FOUND,
             SuperviseError::Refused(_) => StatusCode::CONFLICT,
+            SuperviseError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             SuperviseError::Timeout => StatusCode::GATEWAY_TIMEOUT,
             SuperviseError::Crashed(_) => StatusCode::BAD_GATEWAY,
         };

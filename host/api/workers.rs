@@ -138,12 +138,13 @@ pub struct CallParams {
 /// Calls a worker's `call-handler` with the body as payload.
 #[utoipa::path(post, path = "/api/v1/workers/{name}/call", operation_id = "call_worker", security(("admin" = [])), tag = "workers",
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`"), CallParams),
-    request_body(content = Payload, content_type = "application/octet-stream", description = "The payload, at most 8 MiB"),
+    request_body(content = Payload, content_type = "application/octet-stream", description = "The payload, at most 1 MiB"),
     responses(
         (status = 200, description = "The worker's answer", body = Payload, content_type = "application/octet-stream"),
-        (status = 409, description = "It takes no calls, or crashed on this one", body = super::ErrorBody),
+        (status = 409, description = "It takes no calls, or not now", body = super::ErrorBody),
         (status = 413, description = "The payload is too large", body = super::ErrorBody),
         (status = 422, description = "The worker answered with an error: its own sentence", body = super::ErrorBody),
+        (status = 502, description = "It crashed on this call", body = super::ErrorBody),
         (status = 504, description = "No answer in time", body = super::ErrorBody),
         Missing, Refused))]
 pub async fn call(
@@ -162,7 +163,11 @@ pub async fn call(
     match state.supervisor.call(&name, params.replica, params.method, payload.to_vec(), wait).await {
         Ok(Ok(bytes)) => Ok(([(CONTENT_TYPE, "application/octet-stream")], Bytes::from(bytes)).into_response()),
         Ok(Err(sentence)) => Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)),
-        Err(SuperviseError::NotFound(_)) => Err(no_worker(&state, &name)),
+        Err(SuperviseError::NotFound(_)) => Err(match (params.replica, state.supervisor.view(&name)) {
+            (Some(number), Some(worker)) => ApiError::not_found(format!("worker \"{name}\" has no replica {number}"))
+                .hint(format!("its replicas are numbered 1 to {}", worker.replicas.desired)),
+            _ => no_worker(&state, &name),
+        }),
         Err(error) => Err(error.into()),
     }
 }

@@ -61,16 +61,23 @@ impl wit::Host for Reporter {
             }
             evidence
         });
+        // A guest knows an error's code; the host knows which line of the manifest would help, or why a certificate is not trusted.
+        let told = self.ledger.failure(&subject).filter(|told| status != CheckStatus::Up && !detail.contains(told));
+        let detail = match (told, detail.is_empty()) {
+            (None, _) => detail,
+            (Some(told), true) => told,
+            (Some(told), false) => format!("{detail}: {told}"),
+        };
         // What the host measured beats what the guest says.
         let measured = evidence.as_ref().and_then(|evidence| evidence.phases.total_ms);
         #[allow(clippy::cast_precision_loss, reason = "microseconds of a latency fit a float")]
         let latency_ms = measured.or(latency_us.map(|us| us as f64 / 1_000.0));
         self.checks.report(Report {
             worker: self.worker.clone(),
-            subject,
+            subject: self.ledger.mask(&subject).into_owned(),
             status,
             latency_ms,
-            detail,
+            detail: self.ledger.mask(&detail).into_owned(),
             valid_for: valid_for_ms.map(Duration::from_millis),
             at: self.clock.wall(),
             evidence: evidence.map(Box::new),

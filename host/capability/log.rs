@@ -34,6 +34,8 @@ pub struct Meter {
     second: Option<Instant>,
     lines: u32,
     dropped: u64,
+    /// Drops were told in this second: once is enough, or telling would be a flood of its own.
+    told: bool,
 }
 
 enum Verdict {
@@ -47,8 +49,7 @@ impl Meter {
     fn admit(&mut self, now: Instant) -> Verdict {
         let fresh = self.second.is_none_or(|start| now.duration_since(start) >= Duration::from_secs(1));
         if fresh {
-            self.second = Some(now);
-            self.lines = 1;
+            *self = Self { second: Some(now), lines: 1, dropped: self.dropped, told: self.dropped > 0 };
             return match std::mem::take(&mut self.dropped) {
                 0 => Verdict::Keep,
                 dropped => Verdict::KeepAfter(dropped),
@@ -60,6 +61,16 @@ impl Meter {
         }
         self.lines += 1;
         Verdict::Keep
+    }
+
+    /// How many lines were dropped and not told of yet, when it is time to tell.
+    fn settle(&mut self, now: Instant) -> u64 {
+        let same = self.second.is_some_and(|start| now.duration_since(start) < Duration::from_secs(1));
+        if self.dropped == 0 || (same && self.told) {
+            return 0;
+        }
+        self.told = true;
+        std::mem::take(&mut self.dropped)
     }
 }
 
@@ -96,6 +107,11 @@ impl Log {
 
     /// A line of the guest's, or of the host about the guest.
     pub fn line(&self, level: Level, source: &str, text: &str) {
+        self.start_of_line(level, source, text, text.len());
+    }
+
+    /// A line of which `text` is the start, or all: `whole_bytes` is its length.
+    pub fn start_of_line(&self, level: Level, source: &str, text: &str, whole_bytes: usize) {
         let target = &self.0.target;
         if source == "stderr" {
             let mut recent = self.0.recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,16 +126,17 @@ impl Log {
             Verdict::KeepAfter(dropped) => self.keep(Level::Warn, "host", &too_many(dropped)),
             Verdict::Keep => {}
         }
-        if text.len() > MAX_LINE_BYTES {
-            self.keep(level, source, &format!("{} [cut: {} bytes, at most 8 KiB a line]", cut(text, MAX_LINE_BYTES), text.len()));
+        if whole_bytes > MAX_LINE_BYTES {
+            self.keep(level, source, &format!("{} [cut: {whole_bytes} bytes, at most 8 KiB a line]", cut(text, MAX_LINE_BYTES)));
         } else {
             self.keep(level, source, text);
         }
     }
 
-    /// Tells of lines dropped so far: at the end of an event, since no line may follow.
+    /// Tells of lines dropped so far, at most once a second: at the end of an event, since no line may follow.
     pub fn settle(&self) {
-        let dropped = std::mem::take(&mut self.0.target.meter.lock().unwrap_or_else(PoisonError::into_inner).dropped);
+        let target = &self.0.target;
+        let dropped = target.meter.lock().unwrap_or_else(PoisonError::into_inner).settle(target.clock.now());
         if dropped > 0 {
             self.keep(Level::Warn, "host", &too_many(dropped));
         }
@@ -159,7 +176,7 @@ impl Log {
 }
 
 fn too_many(dropped: u64) -> String {
-    format!("{dropped} log lines dropped: more than {MAX_LINES_PER_SECOND} in a second")
+    format!("{dropped} log line{} dropped: more than {MAX_LINES_PER_SECOND} in a second", if dropped == 1 { "" } else { "s" })
 }
 
 /// The start of `text`, at most `max` bytes, ending between characters.

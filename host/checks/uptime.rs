@@ -52,7 +52,8 @@ impl Seen {
     }
 }
 
-/// `uptime` 0..1, none when nothing was seen; `coverage` 0..1 of the window, or of the check's life if that is shorter.
+/// `uptime` 0..1, none when nothing was seen; `coverage` 0..1 of the window: a check of an hour
+/// covers a twenty-fourth of a day, and does not say more.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
     pub uptime: Option<f64>,
@@ -104,8 +105,6 @@ struct Running {
 /// The seen time of one check. Serialises to what must survive a restart; time while the host is off is unseen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Uptime {
-    /// When the check first existed.
-    first: i64,
     /// Up to here time is accounted for.
     cursor: i64,
     segments: VecDeque<Segment>,
@@ -115,7 +114,7 @@ pub struct Uptime {
 
 impl Uptime {
     pub fn new(now: i64) -> Self {
-        Self { first: now, cursor: now, segments: VecDeque::new(), running: None }
+        Self { cursor: now, segments: VecDeque::new(), running: None }
     }
 
     /// Accounts for the time up to `now`; from here on it counts as `kind` (none: unseen), no longer than `until`.
@@ -157,7 +156,7 @@ impl Uptime {
         }
         let good = seen.up_ms.saturating_add(seen.degraded_ms);
         let known = good.saturating_add(seen.down_ms);
-        Figures { uptime: (known > 0).then(|| ratio(good, known)), coverage: ratio(known, between(start.max(self.first), now)).min(1.0) }
+        Figures { uptime: (known > 0).then(|| ratio(good, known)), coverage: ratio(known, between(start, now)).min(1.0) }
     }
 
     /// How many segments are held.
@@ -215,7 +214,6 @@ impl Uptime {
         if let Some(Running { until: Some(until), .. }) = &mut self.running {
             *until = until.saturating_sub(back);
         }
-        self.first = self.first.min(now);
         self.cursor = now;
     }
 }

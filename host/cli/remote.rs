@@ -16,9 +16,9 @@ use super::{
     plan, records, show,
 };
 use crate::{
-    api::MAX_BODY_BYTES,
     config::DATA,
     facts::{CheckView, EventRecord, LogLine, Plan, Problem, TrapRecord, Why, WorkerView},
+    worker::MAX_PAYLOAD_BYTES,
 };
 
 pub async fn run(host: &Host, verb: Verb, console: &mut Console) -> Result<Code, Failure> {
@@ -270,9 +270,10 @@ async fn scale(client: &Client, args: &args::Scale, console: &mut Console) -> Re
 fn payload(text: &str) -> Result<Vec<u8>, Failure> {
     let whole = |from: &mut dyn Read| {
         let mut bytes = Vec::new();
-        from.take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-        if bytes.len() > MAX_BODY_BYTES {
-            return Err(Failure::new(Code::Refused, format!("the payload is larger than {} MiB", MAX_BODY_BYTES >> 20)));
+        from.take(MAX_PAYLOAD_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() > MAX_PAYLOAD_BYTES {
+            let sentence = format!("the payload is larger than {} MiB, the most a call carries", MAX_PAYLOAD_BYTES >> 20);
+            return Err(Failure::new(Code::Refused, sentence));
         }
         Ok(bytes)
     };

@@ -68,7 +68,8 @@ impl Journal {
         let _ = self.inner.mask.set(mask);
     }
 
-    fn masked(&self, text: String) -> String {
+    /// The text without the values of secrets.
+    pub fn masked(&self, text: String) -> String {
         match self.inner.mask.get() {
             Some(mask) => mask(&text),
             None => text,

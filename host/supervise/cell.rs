@@ -89,6 +89,8 @@ pub struct Cell {
     pub holding: bool,
     /// An event is with the guest.
     pub busy: bool,
+    /// It was stopped by an operator, not by its restart policy.
+    pub drained: bool,
 }
 
 impl Cell {
@@ -104,6 +106,7 @@ impl Cell {
             driving: false,
             holding: false,
             busy: false,
+            drained: false,
         }
     }
 
@@ -168,6 +171,7 @@ impl Cell {
                 return Next::Stop;
             }
             self.control = None;
+            self.drained = control == Control::Drain;
             match control {
                 Control::Restart => self.enter(Phase::Starting, wall()),
                 Control::Drain => self.enter(Phase::Stopped, wall()),

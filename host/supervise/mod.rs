@@ -78,6 +78,9 @@ pub enum SuperviseError {
     /// The worker is there but can't do it now, or at all; the sentence says why.
     #[error("{0}")]
     Refused(String),
+    /// The payload is beyond its bound.
+    #[error("{0}")]
+    TooLarge(String),
     /// The event ended in a crash.
     #[error("the worker crashed: {0}")]
     Crashed(String),
@@ -267,7 +270,10 @@ impl Supervisor {
     ) -> Result<Answer, SuperviseError> {
         let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
         if payload.len() > MAX_PAYLOAD_BYTES {
-            return Err(SuperviseError::Refused(format!("the payload has {} bytes; at most {MAX_PAYLOAD_BYTES} (1 MiB)", payload.len())));
+            return Err(SuperviseError::TooLarge(format!(
+                "the payload has {} bytes; a call carries at most {MAX_PAYLOAD_BYTES} (1 MiB)",
+                payload.len()
+            )));
         }
         if !unit.deployed().deployment.component.surface.call {
             return Err(SuperviseError::Refused(format!("worker \"{name}\" answers no calls: its component exports no call-handler")));

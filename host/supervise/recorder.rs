@@ -10,7 +10,13 @@ use std::sync::{
 use tokio::sync::mpsc;
 
 use super::unit::Unit;
-use crate::{clock::Clock, facts::Level, journal::Journal, store::Store, worker::Crash};
+use crate::{
+    clock::Clock,
+    facts::{Level, LogLine, TrapRecord},
+    journal::Journal,
+    store::Store,
+    worker::Crash,
+};
 
 const QUEUE: usize = 1_024;
 
@@ -19,6 +25,19 @@ pub struct Recorder {
     queue: mpsc::Sender<Box<Item>>,
     clock: Clock,
     lost: Arc<AtomicU64>,
+}
+
+/// A guest may have got hold of a secret that an origin said back to it.
+fn masked(record: TrapRecord, journal: &Journal) -> TrapRecord {
+    let mask = |text: String| journal.masked(text);
+    TrapRecord {
+        message: mask(record.message),
+        panic: record.panic.map(mask),
+        event: mask(record.event),
+        input: mask(record.input),
+        log: record.log.into_iter().map(|line| LogLine { text: mask(line.text), ..line }).collect(),
+        ..record
+    }
 }
 
 #[derive(Debug)]
@@ -36,7 +55,7 @@ impl Recorder {
             while let Some(item) = items.recv().await {
                 let Item { unit, crash, incarnation, at } = *item;
                 let component = unit.deployed().run().component.clone();
-                let record = crash.into_record(at, incarnation, &component);
+                let record = masked(crash.into_record(at, incarnation, &component), &journal);
                 let said = record.panic.as_deref().unwrap_or(&record.message);
                 let said = said.lines().map(str::trim).collect::<Vec<_>>().join(" ");
                 unit.facts.set_trap(&said, &record.id);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     capability::log::{Log, LogTarget, Meter},
-    facts::{InstanceMode, Level},
+    facts::{InstanceMode, Level, WorkerState},
     worker::{Answer, Crash, Ended, Event, Instance},
 };
 
@@ -47,8 +47,19 @@ impl Replica {
                 self.kick(unit, services);
                 Ok(())
             }
-            Err((_, reason)) => Err(SuperviseError::Refused(format!("worker \"{}\" {reason}", unit.name))),
+            Err((_, reason)) => Err(SuperviseError::Refused(self.refusal(unit, &reason))),
         }
+    }
+
+    fn refusal(&self, unit: &Unit, reason: &str) -> String {
+        let name = &unit.name;
+        let which = if unit.replicas().len() > 1 { format!("{name}/{}", self.number) } else { name.to_string() };
+        let remedy = match self.cell().state() {
+            WorkerState::Quarantined | WorkerState::Failed => format!("; skep why {name} says why, skep restart {name} starts it at once"),
+            WorkerState::Stopped => format!("; skep restart {name} starts it"),
+            _ => String::new(),
+        };
+        format!("worker \"{which}\" {reason}{remedy}")
     }
 
     /// Asks for a planned change after the event in flight.
@@ -220,7 +231,7 @@ impl Driver {
             }
             Err(reason) => {
                 facts.failed.fetch_add(1, Ordering::Relaxed);
-                facts.set_error(reason);
+                facts.set_error(&self.services.journal.masked(reason.clone()));
             }
         }
         if self.mode() == InstanceMode::Resident {
@@ -247,7 +258,7 @@ impl Driver {
             cell.settle(verdict, failed, wall);
             (verdict, failed, cell.incarnation)
         };
-        let sentence = ended.sentence();
+        let sentence = services.journal.masked(ended.sentence());
         if let Ended::Crashed(crash) = ended {
             self.crashed(crash, incarnation);
         } else {

@@ -193,10 +193,10 @@ impl Unit {
 
     pub fn context(self: &Arc<Self>, deployed: &Deployed, services: &Services, log: Log) -> Context {
         let note = {
-            let (unit, log) = (self.clone(), log.clone());
+            let (unit, log, journal) = (self.clone(), log.clone(), services.journal.clone());
             Arc::new(move |sentence: &str| {
                 log.line(Level::Warn, "host", sentence);
-                unit.facts.set_error(sentence);
+                unit.facts.set_error(&journal.masked(sentence.to_owned()));
             })
         };
         Context {

@@ -98,7 +98,10 @@ pub(super) fn why(unit: &Unit, clock: Clock) -> Why {
         .unwrap_or_default();
     let next_restart = next_try.and_then(|at| clock.wall().checked_add(at.saturating_duration_since(clock.now())).ok());
     let error = last.error.as_deref().unwrap_or("no error is known");
-    let stopped = replicas.iter().any(|replica| replica.cell().phase == Phase::Stopped);
+    let drained = replicas.iter().any(|replica| {
+        let cell = replica.cell();
+        cell.phase == Phase::Stopped && cell.drained
+    });
     let (cause, remedy) = match state {
         WorkerState::Running => match &last.error {
             None => ("it runs and nothing went wrong since the host started".to_owned(), "nothing to do".to_owned()),
@@ -116,10 +119,15 @@ pub(super) fn why(unit: &Unit, clock: Clock) -> Why {
         WorkerState::Failed => {
             (format!("it can't start: {error}"), "mend config or component in its manifest; it is tried again by itself".to_owned())
         }
-        WorkerState::Stopped if stopped && last.error.is_none() => ("it was drained".to_owned(), format!("skep restart {name}")),
+        WorkerState::Stopped if drained => ("it was drained".to_owned(), format!("skep restart {name}")),
         WorkerState::Stopped => {
             (format!("its restart policy says not to run it again; last error: {error}"), format!("skep restart {name}"))
         }
+    };
+    let alike = replicas.iter().filter(|replica| replica.cell().state() == state).count();
+    let cause = match replicas.len() {
+        all @ 2.. if (1..all).contains(&alike) => format!("{alike} of {all} replicas: {cause}"),
+        _ => cause,
     };
     let cause = match &deployed.deployment.held_back {
         Some(reason) => format!("{cause} (held back: {reason})"),

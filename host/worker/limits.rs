@@ -12,6 +12,11 @@ pub const MAX_CALL_BYTES: usize = 20 << 20;
 /// Table elements (function pointers) an instance may hold.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
+/// A size as people say it: whole mebibytes where it is whole, else kibibytes.
+pub(super) fn size(bytes: usize) -> String {
+    if bytes.is_multiple_of(1 << 20) { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes.div_ceil(1 << 10)) }
+}
+
 /// Memory accounting of one Store, all its linear memories together.
 #[derive(Debug)]
 pub struct MemoryLimit {
@@ -25,6 +30,10 @@ impl MemoryLimit {
     pub fn new(cap_bytes: u64) -> Self {
         let cap_bytes = usize::try_from(cap_bytes).unwrap_or(usize::MAX);
         Self { cap_bytes, used_bytes: 0, peak_bytes: 0, refused_bytes: None }
+    }
+
+    pub fn cap_bytes(&self) -> usize {
+        self.cap_bytes
     }
 
     pub fn peak_bytes(&self) -> u64 {

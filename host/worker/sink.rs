@@ -32,9 +32,9 @@ struct SinkInner {
 
 #[derive(Debug, Default)]
 struct Partial {
+    /// Its start: what is over a line's bound is only counted.
     line: Vec<u8>,
-    /// The rest of a line that was cut.
-    skipping: bool,
+    whole_bytes: usize,
 }
 
 impl Sink {
@@ -49,23 +49,20 @@ impl Sink {
                 // A newline stood before this piece.
                 self.end(&mut partial);
             }
-            if partial.skipping {
-                continue;
-            }
-            partial.line.extend_from_slice(piece.get(..MAX_LINE_BYTES + 1).unwrap_or(piece));
-            if partial.line.len() > MAX_LINE_BYTES {
-                self.end(&mut partial);
-                partial.skipping = true;
-            }
+            partial.whole_bytes += piece.len();
+            let room = MAX_LINE_BYTES.saturating_sub(partial.line.len());
+            partial.line.extend_from_slice(piece.get(..room).unwrap_or(piece));
         }
     }
 
     fn end(&self, partial: &mut Partial) {
-        if !partial.skipping && !partial.line.is_empty() {
-            self.0.log.line(self.0.level, self.0.source, &String::from_utf8_lossy(&partial.line));
+        if !partial.line.is_empty() {
+            // A cut in the middle of a character leaves no half of it behind.
+            let cut = std::str::from_utf8(&partial.line).err().filter(|error| error.error_len().is_none());
+            let text = partial.line.get(..cut.map_or(partial.line.len(), |error| error.valid_up_to())).unwrap_or_default();
+            self.0.log.start_of_line(self.0.level, self.0.source, &String::from_utf8_lossy(text), partial.whole_bytes);
         }
-        partial.line.clear();
-        partial.skipping = false;
+        *partial = Partial::default();
     }
 
     /// Ends a line without a newline: the event is over.

@@ -11,7 +11,7 @@ use super::{
     cache::hex,
     event::{Crash, Stage},
     instance::Purpose,
-    limits::{MAX_CALL_BYTES, MAX_HANDLES},
+    limits::{MAX_CALL_BYTES, MAX_HANDLES, size},
     state::State,
 };
 use crate::facts::{Digest, TrapCause, TrapRecord};
@@ -23,22 +23,27 @@ const RUNAWAY_FRAMES: usize = 16;
 pub(super) fn classify(error: Option<&wasmtime::Error>, state: &State, purpose: &Purpose) -> (TrapCause, String) {
     let timeout = || humantime::format_duration(purpose.timeout);
     let Some(error) = error else {
-        let waiting = state.ledger.in_flight();
-        let what = if waiting > 0 { format!(" ({waiting} HTTP requests in flight)") } else { String::new() };
-        return (TrapCause::Timeout, format!("timed out after {} while waiting in a host call{what}", timeout()));
+        let what = match state.ledger.in_flight() {
+            0 => "in a host call".to_owned(),
+            1 => "with 1 HTTP request in flight".to_owned(),
+            waiting => format!("with {waiting} HTTP requests in flight"),
+        };
+        return (TrapCause::Timeout, format!("timed out after {} (limits.timeout) while waiting {what}", timeout()));
     };
     if let Some(refused) = state.memory.refused_bytes() {
-        let cap = state.memory.peak_bytes() >> 10;
-        return (
-            TrapCause::OutOfMemory,
-            format!("out of memory: {} KiB asked for, {cap} KiB in use, the limit is reached (limits.memory)", refused >> 10),
-        );
+        let (asked, cap) = (size(refused), state.memory.cap_bytes());
+        let why = if refused > cap {
+            format!("out of memory: {asked} asked for, the limit is {} (limits.memory)", size(cap))
+        } else {
+            format!("out of memory: {asked} in use, and the engine has no more for one instance")
+        };
+        return (TrapCause::OutOfMemory, why);
     }
     if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
         return (TrapCause::Limit, format!("more than {MAX_HANDLES} open handles"));
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => (TrapCause::Timeout, format!("timed out after {}: still busy (limits.timeout)", timeout())),
+        Some(Trap::Interrupt) => (TrapCause::Timeout, format!("timed out after {} (limits.timeout), still busy", timeout())),
         Some(Trap::StackOverflow) => (TrapCause::StackOverflow, "stack overflow: recursion too deep".to_owned()),
         Some(Trap::MemoryOutOfBounds) if runs_away(error) => {
             (TrapCause::StackOverflow, "stack overflow: recursion ran past the guest's own stack".to_owned())
@@ -47,7 +52,7 @@ pub(super) fn classify(error: Option<&wasmtime::Error>, state: &State, purpose: 
         None => {
             let reason = error.root_cause().to_string();
             if reason.contains("fuel") {
-                return (TrapCause::Limit, format!("more than {} MiB passed to the host in one call", MAX_CALL_BYTES >> 20));
+                return (TrapCause::Limit, format!("more than {} passed to the host in one call", size(MAX_CALL_BYTES)));
             }
             if reason.contains("too many") || reason.contains("handle") && reason.contains("limit") {
                 return (TrapCause::Limit, reason);

@@ -2,7 +2,10 @@
 //!
 //! Ports are 0, addresses loopback. Nothing sleeps to wait for a thing: [`eventually`] asks until it holds or a deadline passes.
 
+pub mod authority;
+pub mod pages;
 pub mod site;
+pub mod verbs;
 pub mod web;
 
 use std::{

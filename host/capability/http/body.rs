@@ -21,7 +21,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::{
     InFlight, Scope,
     connector::{BUFFER_BYTES, Link},
-    fault::Fault,
+    fault::{Fault, size},
     pool::Key,
 };
 
@@ -153,7 +153,7 @@ impl Body for Received {
                 self.pause = None;
                 if frame.data_ref().is_some_and(|data| self.note(data).is_none()) {
                     let bound = self.scope.outbound.client.settings.max_body_bytes;
-                    let sentence = format!("the response's body is larger than {bound} bytes, the most one response may have");
+                    let sentence = format!("the response's body is larger than {}, the most one response may have", size(bound));
                     return self.fail(Fault::saying(Error::HttpResponseBodySize(Some(bound)), sentence));
                 }
                 if self.inner.is_end_stream() {

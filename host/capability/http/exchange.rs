@@ -25,7 +25,7 @@ use super::{
     InFlight, Scope,
     body::{Open, Received, Sent},
     connector::{self, Link, Sender},
-    fault::Fault,
+    fault::{Fault, size},
     ledger::{self, Exchange, Timing},
     pool::Key,
     tls::Trust,
@@ -223,6 +223,6 @@ fn copy_of(request: &Request<Sent>) -> Option<Request<Sent>> {
 }
 
 fn too_large(bound: u64) -> Fault {
-    let sentence = format!("the request's body is larger than {bound} bytes, the most one request may have");
+    let sentence = format!("the request's body is larger than {}, the most one request may have", size(bound));
     Fault::saying(Error::HttpRequestBodySize(Some(bound)), sentence)
 }

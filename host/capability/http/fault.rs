@@ -9,6 +9,11 @@ use wasmtime_wasi_http::Error;
 /// The most bytes of response head that are taken in.
 pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
 
+/// A bound as people say it.
+pub(super) fn size(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 20) { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
+}
+
 /// A request that failed.
 #[derive(Debug)]
 pub(super) struct Fault {

@@ -3,6 +3,7 @@
 //! Shared by the store's hooks (who write), checks.report and the supervisor (who read). Bounded. Must not judge what it holds.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     fmt,
     net::SocketAddr,
@@ -139,6 +140,14 @@ impl Ledger {
     fn find<T>(&self, url: &str, read: impl FnOnce(&Exchange) -> T) -> Option<T> {
         let key = key(&Uri::from_str(url).ok()?)?;
         self.seen().exchanges.iter().rev().find(|exchange| exchange.url == key).map(read)
+    }
+
+    /// The text without the values of secrets.
+    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.masker.get() {
+            Some(masker) => masker.mask(text),
+            None => text.into(),
+        }
     }
 
     fn excerpt(&self, body: &[u8]) -> Option<String> {

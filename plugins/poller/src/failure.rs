@@ -1,6 +1,7 @@
 //! What went wrong with a request, in words for a person, and whether it says anything about the thing watched.
 //!
-//! Must not be confused with a wrong status: here no usable answer came.
+//! Must not be confused with a wrong status: here no usable answer came. What the host knows beyond a code (which line of the manifest
+//! would allow it, why a certificate is not trusted) it writes into the worker's log and adds to the check's detail itself.
 
 use crate::bindings::wasi::http::types::ErrorCode;
 
@@ -21,6 +22,11 @@ impl Failure {
     /// This side refused or could not.
     pub fn untried(text: impl Into<String>) -> Self {
         Self { text: text.into(), untried: true }
+    }
+
+    /// Says more.
+    pub fn and(self, more: &str) -> Self {
+        Self { text: format!("{}, {more}", self.text), ..self }
     }
 }
 
@@ -56,7 +62,7 @@ impl From<ErrorCode> for Failure {
 
             // What the host itself could not do: too many requests in flight, no socket left.
             E::InternalError(text) => Self::untried(with("not tried", text)),
-            E::HttpRequestDenied => Self::untried("denied by grants.http; the worker's log names the line that would allow it"),
+            E::HttpRequestDenied => Self::untried("denied by grants.http"),
             E::DestinationIpProhibited => Self::untried("denied: the name leads to an address that needs lan = true in grants.http"),
             E::ConnectionLimitReached => Self::untried("not tried: too many requests at once, or no permit from the limiter in time"),
             E::ConfigurationError => Self::untried("not tried: the host's configuration doesn't allow it"),

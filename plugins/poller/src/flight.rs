@@ -121,7 +121,7 @@ impl<'p> Flight<'p> {
                     drop(waiting);
                     self.answered(&response)
                 }
-                Some(Ok(Err(code))) => Some(Err(code.into())),
+                Some(Ok(Err(code))) => Some(Err(self.told(code.into()))),
                 Some(Err(())) => Some(Err(Failure::down("the host lost the answer"))),
             },
             State::Reading(source, rest) => self.read(source, rest),
@@ -171,25 +171,36 @@ impl<'p> Flight<'p> {
     /// The body is done with: the next hop, or the outcome.
     fn finish(&mut self, rest: Rest, body: Result<(), Failure>) -> Option<Result<Outcome, Failure>> {
         if let Some(next) = rest.next {
-            return match send(self.probe, &next, rest.status == 303 || (rest.status < 303 && self.probe.rules.method == "POST")) {
+            let as_get = rest.status == 303 || (rest.status < 303 && self.probe.rules.method == "POST");
+            self.redirects += 1;
+            self.url = next;
+            return match send(self.probe, &self.url, as_get) {
                 Ok(state) => {
-                    (self.url, self.state) = (next, state);
-                    self.redirects += 1;
+                    self.state = state;
                     None
                 }
-                Err(failure) => Some(Err(failure)),
+                Err(failure) => Some(Err(self.told(failure))),
             };
         }
         // A body matters only where a text must stand in it; a drained one may end as it likes.
         let contains = match (&rest.search, body) {
             (Some(search), Ok(())) => search.found(),
             (Some(search), Err(_)) if search.found() => true,
-            (Some(_), Err(failure)) if self.probe.rules.expect.allows(rest.status) => return Some(Err(failure)),
+            (Some(_), Err(failure)) if self.probe.rules.expect.allows(rest.status) => return Some(Err(self.told(failure))),
             (Some(_), Err(_)) => false,
             (None, _) => true,
         };
         let landed = (self.redirects > 0).then(|| self.url.clone());
         Some(Ok(Outcome { status: rest.status, elapsed: rest.elapsed, contains, redirects: self.redirects, landed }))
+    }
+
+    /// A failure with the way that led to it: after a redirect the URL in the config is not the one that failed.
+    fn told(&self, failure: Failure) -> Failure {
+        match self.redirects {
+            0 => failure,
+            1 => failure.and(&format!("after 1 redirect at {}", self.url)),
+            times => failure.and(&format!("after {times} redirects at {}", self.url)),
+        }
     }
 
     /// Where to go from this answer; none: it is the last one.
