@@ -175,14 +175,14 @@ async fn ticks_refused_while_down_are_told_to_the_next_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_the_old_is_not_held_against_the_new() {
-    let more = "limits = { timeout = \"300ms\" }\nrestart = { intensity = 0 }";
+    let more = "limits = { timeout = \"1s\" }\nrestart = { intensity = 0 }";
     let bench = started(&worker("w", "spin", more)).await;
+    let component = bench.component("echo").await;
     let mut facts = bench.supervisor.facts();
     let before = bench.supervisor.view("w").unwrap();
     let looping = call(&bench, "w", "spin", "", LONG);
     busy(&bench, "w").await;
     let spec = workers(&worker("w", "echo", "")).remove(0);
-    let component = bench.component("echo").await;
     let digest = component.digest.clone();
     bench.supervisor.update(Deployment { spec, component, held_back: None }, bench.http.closed("w"));
     assert!(matches!(looping.await.unwrap(), Err(SuperviseError::Crashed(_))));
