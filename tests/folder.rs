@@ -200,6 +200,9 @@ fn a_killed_host_comes_back_with_everything() {
     let check = host.check_when(&site.url(), "up");
     let generation = |host: &Host| host.get("/api/v1/host").json()["generation"].as_u64().unwrap();
     let before = generation(&host);
+    // What nobody waits for reaches the disk within a moment; a kill before that may lose it.
+    let kept = || rusqlite::Connection::open(host.data().join("control.db")).ok()?.query_row("SELECT 1 FROM checks", [], |_| Ok(())).ok();
+    eventually("the check's state is on disk", kept);
     host.kill();
     host.start();
     assert_eq!(host.check_when(&site.url(), "up")["since"], check["since"], "it has been up since before");
