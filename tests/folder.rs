@@ -216,3 +216,21 @@ fn a_killed_host_comes_back_with_everything() {
     let names: Vec<_> = host.workers().iter().map(|worker| worker["name"].clone()).collect();
     assert_eq!(names, ["pages"], "what came before is still there to go back to");
 }
+
+#[test]
+fn a_mended_worker_leaves_quarantine_and_ticks_at_once() {
+    let host = Host::with(&["crash"]);
+    let crash = |mode: &str| {
+        format!(
+            "[[worker]]\nname = \"c\"\ncomponent = \"crash.wasm\"\nschedule = {{ every = \"1h\" }}\nrestart = {{ intensity = 0, period = \"60s\" }}\n\
+             config = {{ mode = \"{mode}\" }}\n"
+        )
+    };
+    for _ in 0..3 {
+        host.drop_manifest("c.toml", &crash("panic"));
+        host.worker_when("c", "quarantined", |worker| worker["state"] == "quarantined");
+        let before = host.worker("c").unwrap()["events"]["ok"].as_u64();
+        host.drop_manifest("c.toml", &crash("ok"));
+        host.worker_when("c", "well", |worker| worker["state"] == "running" && worker["events"]["ok"].as_u64() > before);
+    }
+}
