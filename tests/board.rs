@@ -187,7 +187,7 @@ async fn silence_past_valid_for_is_down() {
     backup(&lab);
     backup(&lab);
     assert_eq!(lab.view().status, Up);
-    assert_eq!(lab.told(), ["backup up -> down: no result for 1day 1h", "backup down -> up"]);
+    assert_eq!(lab.told(), ["backup up -> down: no result for 1d 1h", "backup down -> up"]);
 }
 
 #[tokio::test(start_paused = true)]
