@@ -129,6 +129,8 @@ fn hosts_networks_methods_and_paths_are_granted_as_written() {
     judged(&host, &all.map(|(name, _, _, status, says)| (name, status, says)));
     assert_eq!(site.asked().len(), all.iter().filter(|(.., status, _)| *status == "up").count(), "no refused request arrived");
     assert_eq!(site.asked().iter().filter(|asked| asked.method == "HEAD").count(), 1);
+    let host_header = format!("localhost:{}", site.address.port());
+    assert_eq!(site.asked().iter().filter(|asked| asked.host == host_header).count(), 1, "the name as it was asked for");
     // A refusal is nobody's crash, and `why` tells it.
     let why = host.ok(&["why", "name"]);
     assert!(why.contains("grants.http.lan = true"), "{why}");

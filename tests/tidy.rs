@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Words and time: used by all.
     ("clock", &[]),
     ("facts", &[]),
-    ("config", &["facts"]),
+    ("config", &["facts", "manifest::units"]),
     ("telemetry", &["config", "facts"]),
     // Manifests know nothing of the runtime; later rooms see checked specs only.
     ("manifest", &["facts"]),
@@ -23,15 +23,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["clock", "facts"]),
     ("journal", &["clock", "facts", "store"]),
     ("limiter", &["clock", "manifest::spec"]),
-    ("checks", &["clock", "facts", "journal", "manifest::spec", "store"]),
+    ("checks", &["clock", "facts", "journal", "manifest::spec", "manifest::units", "store"]),
     // The runtime, each on the ones above it.
-    ("capability", &["checks", "clock", "facts", "journal", "limiter", "manifest::spec", "store"]),
-    ("worker", &["capability", "checks", "clock", "facts", "manifest::spec"]),
-    ("supervise", &["capability", "checks", "clock", "facts", "journal", "manifest::spec", "store", "worker"]),
+    ("capability", &["checks", "clock", "facts", "journal", "limiter", "manifest::spec", "manifest::units", "store"]),
+    ("worker", &["capability", "checks", "clock", "facts", "manifest::spec", "manifest::units"]),
+    ("supervise", &["capability", "checks", "clock", "facts", "journal", "manifest::spec", "manifest::units", "store", "worker"]),
     ("trigger", &["clock", "facts", "manifest::spec", "store", "supervise"]),
     ("fleet", &["clock", "facts", "journal", "manifest", "store", "supervise", "worker"]),
     // What a person meets. The CLI speaks to the API; `up`, `check`, `inspect` and `doctor` need no host.
-    ("api", &["checks", "clock", "config", "facts", "fleet", "journal", "manifest::spec", "store", "supervise"]),
+    ("api", &["checks", "clock", "config", "facts", "fleet", "journal", "manifest::spec", "manifest::units", "store", "supervise"]),
     ("cli", &["api", "appliance", "clock", "config", "facts", "manifest", "store", "telemetry", "worker"]),
     ("appliance", ALL),
     ("lib", ALL),

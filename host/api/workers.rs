@@ -21,6 +21,7 @@ use super::{
 use crate::{
     facts::{Why, WorkerView},
     fleet::desired::Desired,
+    manifest::units::parse_duration,
     supervise::{Act, SuperviseError},
 };
 
@@ -155,7 +156,7 @@ pub async fn call(
 ) -> Result<Response, ApiError> {
     let wait = match &params.timeout {
         None => CALL_TIME,
-        Some(text) => humantime::parse_duration(text)
+        Some(text) => parse_duration(text)
             .ok()
             .filter(|wait| !wait.is_zero() && *wait <= MAX_CALL_TIME)
             .ok_or_else(|| ApiError::bad_request(format!("timeout: \"{text}\" is not a duration up to 110s")).hint("write e.g. 10s"))?,

@@ -27,6 +27,7 @@ use crate::{
     facts::Level,
     fleet::{self, Fleet},
     journal::Journal,
+    manifest::{self, units::print_duration},
     store::{Store, StoreError, StoreSettings},
     supervise::{Services, Supervisor},
     trigger::{ingress, schedule::Scheduler},
@@ -45,6 +46,8 @@ pub enum ApplianceError {
     Store(#[from] StoreError),
     #[error("the wasm engine can't start: {0}")]
     Engine(String),
+    #[error("[defaults] of the node's settings:{0}")]
+    Defaults(String),
     #[error("{0}")]
     Access(String),
     #[error("{0}")]
@@ -73,6 +76,13 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
 
     for folder in [&settings.data, &settings.manifests, &settings.plugins] {
         make_folder(folder)?;
+    }
+    if let Some(defaults) = &settings.defaults {
+        let file = settings.file.as_ref().map_or_else(|| "skep.toml".into(), |path| path.display().to_string());
+        let problems = manifest::check_defaults(&file, defaults);
+        if !problems.is_empty() {
+            return Err(ApplianceError::Defaults(problems.iter().map(|problem| format!("\n  {problem}")).collect()));
+        }
     }
     let _lock = lock::take(&settings.data)?;
     let store = Store::open(StoreSettings {
@@ -161,7 +171,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
 
     signals.stop().await;
     notify(&[sd_notify::NotifyState::Stopping]);
-    journal.event("host.stopping", Level::Info, None, format!("draining for up to {}", humantime::format_duration(settings.drain)));
+    journal.event("host.stopping", Level::Info, None, format!("draining for up to {}", print_duration(settings.drain)));
     // A second signal cuts the drain short.
     tokio::select! {
         () = drain(&settings, &supervisor, fleet, shutdown, servers) => {}
@@ -183,7 +193,7 @@ async fn drain(
     fleet.stop().await;
     let left = supervisor.drain(settings.drain).await;
     if left > 0 {
-        tracing::warn!("{left} workers were still busy after {}; they are cut off", humantime::format_duration(settings.drain));
+        tracing::warn!("{left} workers were still busy after {}; they are cut off", print_duration(settings.drain));
     }
     let _ = shutdown.send(true);
     // A client that does not hang up must not hold the host.

@@ -135,7 +135,10 @@ impl Runner<Component> for Floor {
         for spec in specs {
             match limiters.get(&spec.name) {
                 // Workers hold on to it: the rate changes under them, nobody restarts.
-                Some(limiter) => limiter.set_rate(spec.rate),
+                Some(limiter) => {
+                    limiter.set_rate(spec.rate);
+                    limiter.set_burst(spec.burst);
+                }
                 None => {
                     limiters.insert(spec.name.clone(), Limiter::new(spec.rate, spec.burst, self.clock));
                 }

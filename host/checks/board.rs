@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     facts::{CheckStatus, CheckView, Level, Name},
     journal::Journal,
+    manifest::units::print_duration,
     store::{CheckRow, Recent, Store},
 };
 
@@ -211,7 +212,7 @@ impl Board {
                 Due::Nothing => {}
                 Due::Silent(flip, quiet) => {
                     if let Some(flip) = flip {
-                        self.tell(name, subject, flip, &format!("no result for {}", humantime::format_duration(quiet)));
+                        self.tell(name, subject, flip, &format!("no result for {}", print_duration(quiet)));
                     }
                     self.keep(name, subject, check);
                 }

@@ -221,7 +221,7 @@ pub struct Check {
     /// Manifest files, checked together as one folder's
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Also check that every component is in this folder
+    /// Also check that every component is in this folder, loads and serves its worker
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,
     /// Settings file whose [defaults] apply [default: DATA/skep.toml when there is one]

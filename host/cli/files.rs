@@ -23,6 +23,7 @@ pub fn read(path: &Path) -> Result<String, Box<Problem>> {
     let name = path.display().to_string();
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => Err(about(&name, "is a directory".to_owned(), "name the files in it, e.g. DIR/*.toml")),
+        Ok(meta) if meta.file_type().is_socket() => Err(about(&name, "is a socket".to_owned(), "name a file, or - for stdin")),
         Ok(meta) if meta.len() > MAX_FILE_BYTES => Err(too_large(&name)),
         // What is not a plain file may still be a pipe of the shell.
         Ok(meta) if meta.file_type().is_fifo() => read_pipe(&name, path),
@@ -63,6 +64,9 @@ fn too_large(name: &str) -> Box<Problem> {
 
 fn unreadable(name: &str, error: &io::Error) -> Box<Problem> {
     match error.kind() {
+        io::ErrorKind::NotFound if Path::new(name).is_symlink() => {
+            about(name, "is a link to a file that is not there".to_owned(), "mend the link")
+        }
         io::ErrorKind::NotFound => about(name, "no such file".to_owned(), "check the path"),
         io::ErrorKind::PermissionDenied => about(name, "permission denied".to_owned(), "make it readable for this user"),
         _ => about(name, format!("can't be read: {error}"), "check the file"),

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::manifest::units::parse_duration;
+
 /// How the host's own log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -39,7 +41,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text).map(Self).map_err(|_| format!("\"{text}\" is not a duration; write e.g. 10s or 1m"))
+        parse_duration(text).map(Self).map_err(|_| format!("\"{text}\" is not a duration; write e.g. 10s or 1m"))
     }
 }
 

@@ -373,5 +373,5 @@ pub(super) fn short(duration: std::time::Duration) -> String {
     } else {
         std::time::Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     };
-    humantime::format_duration(rounded).to_string()
+    crate::manifest::units::print_duration(rounded)
 }

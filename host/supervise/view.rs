@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Clock,
     facts::{EventCounts, ReplicaCount, ScheduleView, Why, WorkerState, WorkerView},
-    manifest::spec::Schedule,
+    manifest::{spec::Schedule, units::print_duration},
 };
 
 /// The worst state of any replica; `paused` where all is well but no ticks come.
@@ -61,7 +61,7 @@ pub(super) fn worker(unit: &Unit) -> WorkerView {
         config: spec.run.config.clone(),
         schedule: spec.run.schedule.as_ref().map(|schedule| ScheduleView {
             every: match schedule {
-                Schedule::Every(every) => Some(humantime::format_duration(*every).to_string()),
+                Schedule::Every(every) => Some(print_duration(*every)),
                 Schedule::Cron { .. } => None,
             },
             cron: match schedule {

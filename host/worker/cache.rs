@@ -336,6 +336,7 @@ fn file_id(path: &Path) -> Result<FileId, ComponentError> {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> ComponentError {
     let reason = match error.kind() {
+        std::io::ErrorKind::NotFound if path.is_symlink() => "is a link to a file that is not there".to_owned(),
         std::io::ErrorKind::NotFound => "does not exist".to_owned(),
         _ => format!("can't be read: {error}"),
     };

@@ -117,9 +117,8 @@ impl Component {
                 if surface.exports.is_empty() { "nothing".to_owned() } else { surface.exports.join(", ") }
             ));
         }
-        let pre = runtime.linker.instantiate_pre(code).map_err(|error| {
-            format!("imports something this host lacks: {}", error.root_cause().to_string().lines().next().unwrap_or_default())
-        })?;
+        let pre =
+            runtime.linker.instantiate_pre(code).map_err(|error| format!("imports something this host lacks: {}", lacking(&error)))?;
         let wrong = |error: wasmtime::Error| format!("exports an interface in another shape than this host's: {error:#}");
         Ok(Self {
             lifecycle: surface.lifecycle.then(|| lifecycle::GuestIndices::new(&pre)).transpose().map_err(wrong)?,
@@ -155,6 +154,16 @@ impl Component {
             ));
         }
         Ok(())
+    }
+}
+
+/// The interface and function that the linker did not find, which the engine names one below the other; else its own words.
+fn lacking(error: &wasmtime::Error) -> String {
+    let named = |sentence: String| Some(sentence.split_once('`')?.1.split_once('`')?.0.to_owned());
+    let names: Vec<String> = error.chain().filter_map(|cause| named(cause.to_string())).collect();
+    match names.as_slice() {
+        [] => format!("{error:#}"),
+        names => names.join(" "),
     }
 }
 

@@ -14,14 +14,17 @@ use super::{
     limits::{MAX_CALL_BYTES, MAX_HANDLES, size},
     state::State,
 };
-use crate::facts::{Digest, TrapCause, TrapRecord};
+use crate::{
+    facts::{Digest, TrapCause, TrapRecord},
+    manifest::units::print_duration,
+};
 
 /// A recursion this deep in one function is a runaway.
 const RUNAWAY_FRAMES: usize = 16;
 
 /// The cause and a sentence for it.
 pub(super) fn classify(error: Option<&wasmtime::Error>, state: &State, purpose: &Purpose) -> (TrapCause, String) {
-    let timeout = || humantime::format_duration(purpose.timeout);
+    let timeout = || print_duration(purpose.timeout);
     let Some(error) = error else {
         let what = match state.ledger.in_flight() {
             0 => "in a host call".to_owned(),

@@ -30,7 +30,7 @@ use super::{
     pool::Key,
     tls::Trust,
 };
-use crate::capability::secrets::Terms;
+use crate::{capability::secrets::Terms, manifest::units::print_duration};
 
 /// What a guest that sets no timeout gets, for each of the three.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -96,7 +96,7 @@ impl Draft {
             let _waiting = self.scope.ledger.wait();
             let wait = client.settings.permit_deadline;
             limiter.acquire(client.clock.now() + wait).await.map_err(|_| {
-                let sentence = format!("no permit of the limiter within {}", humantime::format_duration(wait));
+                let sentence = format!("no permit of the limiter within {}", print_duration(wait));
                 Fault::saying(Error::ConnectionLimitReached, sentence)
             })?;
         }
