@@ -11,6 +11,9 @@
 
 // The real binary on folders of its own, and a web site to watch.
 mod support;
+// Supervision, engines and store in one process, as the benches have them.
+#[path = "../benches/support/mod.rs"]
+mod bench;
 
 // Rooms, through their public faces.
 mod api; // the admin API: access, bounds, streams, metrics, description
@@ -24,6 +27,7 @@ mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
 mod policy; // restart policy and schedule arithmetic, as pure data
 mod store; // kept facts: group commit, restarts, bounds, corrupt files
+mod supervise; // supervision on real engines: nothing lost, nobody hangs; the component cache; the cell as a model
 mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 
 // The whole host, through the real binary.

@@ -183,3 +183,22 @@ fn ten_thousand_workers_with_one_interval_do_not_fire_together() {
     // 100 each on average; a hash leaves no tenth of a second with three times that.
     assert!(buckets.iter().all(|count| *count < 300), "{buckets:?}");
 }
+
+#[test]
+fn cron_keeps_to_the_wall_clock_over_daylight_saving() {
+    let next = |expression: &str, after: &str| {
+        let after = after.parse().unwrap();
+        phase::next_cron(expression, "Europe/Berlin", after).unwrap().to_string()
+    };
+    // Clocks go from 02:00 to 03:00 on 29 March 2026, and from 03:00 back to 02:00 on 25 October.
+    assert_eq!(next("0 12 * * *", "2026-03-28T12:00:00Z"), "2026-03-29T10:00:00Z", "noon is noon");
+    assert_eq!(next("0 12 * * *", "2026-10-24T12:00:00Z"), "2026-10-25T11:00:00Z");
+    // As cron itself has it: a time that the clock skips does not come that day, one that it shows twice comes twice.
+    assert_eq!(next("30 2 * * *", "2026-03-28T12:00:00Z"), "2026-03-30T00:30:00Z");
+    assert_eq!(next("30 2 * * *", "2026-10-24T12:00:00Z"), "2026-10-25T00:30:00Z");
+    assert_eq!(next("30 2 * * *", "2026-10-25T00:30:00Z"), "2026-10-25T01:30:00Z");
+    assert_eq!(next("30 2 * * *", "2026-10-25T01:30:00Z"), "2026-10-26T01:30:00Z");
+    // What goes by the half hour goes on by the half hour.
+    assert_eq!(next("*/30 * * * *", "2026-10-25T00:30:00Z"), "2026-10-25T01:00:00Z");
+    assert_eq!(next("*/30 * * * *", "2026-10-25T01:00:00Z"), "2026-10-25T01:30:00Z");
+}

@@ -38,6 +38,7 @@ pub struct Bench {
     pub supervisor: Supervisor,
     pub checks: Checks,
     pub http: Arc<Client>,
+    pub store: Store,
     pub journal: Journal,
     pub clock: Clock,
     _folder: tempfile::TempDir,
@@ -45,18 +46,21 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new() -> Self {
+        Self::on(Arc::new(Engines::new(10_000).unwrap())).await
+    }
+
+    pub async fn on(engines: Arc<Engines>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::system();
         let settings = StoreSettings { dir: folder.path().to_owned(), history_bytes: 64 << 20, history_days: 7 };
         let store = Store::open(settings).unwrap();
-        let engines = Arc::new(Engines::new(10_000).unwrap());
         let components = Components::new(engines.clone(), folder.path()).unwrap();
         let journal = Journal::new(clock, Some(store.clone()));
         let (rechecks, _) = tokio::sync::mpsc::unbounded_channel();
         let checks = Checks::start(store.clone(), journal.clone(), clock, rechecks).await.unwrap();
         let http = Client::new(Settings::new(folder.path().into(), folder.path().join("secrets")), clock);
-        let services = Services::new(engines.clone(), clock, journal.clone(), checks.clone(), store, false);
-        Self { engines, components, supervisor: Supervisor::new(services), checks, http, journal, clock, _folder: folder }
+        let services = Services::new(engines.clone(), clock, journal.clone(), checks.clone(), store.clone(), false);
+        Self { engines, components, supervisor: Supervisor::new(services), checks, http, store, journal, clock, _folder: folder }
     }
 
     pub async fn component(&self, guest: &str) -> Arc<Component> {

@@ -43,6 +43,8 @@ pub struct HostView {
     pub problems: usize,
     /// Records the store had to drop.
     pub store_dropped: u64,
+    /// Crashes that left no record because too many came at once.
+    pub traps_lost: u64,
 }
 
 pub fn by_state(workers: &[WorkerView]) -> BTreeMap<String, usize> {
@@ -81,6 +83,7 @@ pub async fn show(State(state): State<ApiState>) -> Json<HostView> {
         checks: by_status(&state.checks.views(None)),
         problems: state.fleet.problems().len(),
         store_dropped: state.store.dropped(),
+        traps_lost: state.supervisor.traps_lost(),
     })
 }
 
@@ -102,6 +105,7 @@ pub async fn metrics(State(state): State<ApiState>) -> Response {
         ready: *state.ready.borrow(),
         problems: state.fleet.problems().len(),
         store_dropped: state.store.dropped(),
+        traps_lost: state.supervisor.traps_lost(),
         resident_bytes: metrics::resident_bytes(),
         workers: &state.supervisor.views(),
         checks: &state.checks.views(None),

@@ -22,6 +22,7 @@ pub struct Snapshot<'a> {
     pub ready: bool,
     pub problems: usize,
     pub store_dropped: u64,
+    pub traps_lost: u64,
     pub resident_bytes: Option<u64>,
     pub workers: &'a [WorkerView],
     pub checks: &'a [CheckView],
@@ -44,6 +45,7 @@ fn host(text: &mut Text, of: &Snapshot<'_>) {
     text.single("skep_generation", "gauge", "Generation of desired state", of.generation);
     text.single("skep_manifest_problems", "gauge", "Problems in the manifests folder", of.problems);
     text.single("skep_store_dropped_total", "counter", "Records dropped because the store could not keep up", of.store_dropped);
+    text.single("skep_trap_records_lost_total", "counter", "Crashes that left no record because too many came at once", of.traps_lost);
     let cut = of.workers.len().saturating_sub(SERIES) + of.checks.len().saturating_sub(SERIES);
     text.single("skep_metrics_left_out", "gauge", "Workers and checks past the 10,000 of each that have series of their own", cut);
     if let Some(bytes) = of.resident_bytes {

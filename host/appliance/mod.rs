@@ -62,7 +62,10 @@ fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> ApplianceError 
 /// Runs the appliance until it is told to stop.
 pub fn up(settings: Settings) -> Result<(), ApplianceError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(io("the runtime can't start"))?;
-    runtime.block_on(run(settings))
+    let result = runtime.block_on(run(settings));
+    // What still compiles or resolves a name on a thread of its own must not hold the end up.
+    runtime.shutdown_background();
+    result
 }
 
 async fn run(settings: Settings) -> Result<(), ApplianceError> {
@@ -123,9 +126,12 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         fleet::Lower { runner: Arc::new(floor), loader: Arc::new(components), archive: Arc::new(store.clone()) },
         journal.clone(),
         clock,
-    )
-    .await
-    .map_err(|error| ApplianceError::Fleet(error.to_string()))?;
+    );
+    let fleet = tokio::select! {
+        fleet = fleet => fleet.map_err(|error| ApplianceError::Fleet(error.to_string()))?,
+        // Components that compile for minutes are no reason to stay.
+        () = signals.stop() => return Ok(store.close().await?),
+    };
 
     let (ready, is_ready) = watch::channel(false);
     let (shutdown, is_shutdown) = watch::channel(false);
@@ -190,10 +196,8 @@ async fn drain(
         tracing::warn!("{left} workers were still busy after {}; they are cut off", print_duration(settings.drain));
     }
     let _ = shutdown.send(true);
-    for server in servers {
-        // A client that does not hang up must not hold the host.
-        let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
-    }
+    // A client that does not hang up must not hold the host.
+    let _ = tokio::time::timeout(Duration::from_secs(1), futures_util::future::join_all(servers)).await;
 }
 
 /// Passes the checks' wishes for confirming ticks on to the schedule.

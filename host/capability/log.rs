@@ -23,8 +23,11 @@ use crate::{
 pub const MAX_LINE_BYTES: usize = 8 << 10;
 /// Lines a replica may write in a second.
 pub const MAX_LINES_PER_SECOND: u32 = 1_000;
-/// Lines kept for a trap record.
+/// What of a line is looked at, in bytes: a secret that crosses the end of what is kept has to be seen whole to be masked.
+pub const LINE_ROOM_BYTES: usize = MAX_LINE_BYTES + (4 << 10);
+/// Lines kept for a trap record, and their bytes together: every resident keeps its own.
 const RECENT_LINES: usize = 20;
+const RECENT_BYTES: usize = 32 << 10;
 /// How much of stderr is kept for a panic message.
 const STDERR_KEPT: usize = 4 << 10;
 
@@ -97,6 +100,7 @@ struct LogInner {
 #[derive(Debug, Default)]
 struct Recent {
     lines: VecDeque<LogLine>,
+    bytes: usize,
     stderr: String,
 }
 
@@ -113,6 +117,9 @@ impl Log {
     /// A line of which `text` is the start, or all: `whole_bytes` is its length.
     pub fn start_of_line(&self, level: Level, source: &str, text: &str, whole_bytes: usize) {
         let target = &self.0.target;
+        // Masked before it is cut: half a secret is none to the mask.
+        let masked = (text.len() > STDERR_KEPT).then(|| target.journal.masked(cut(text, LINE_ROOM_BYTES).to_owned()));
+        let text = masked.as_deref().unwrap_or(text);
         if source == "stderr" {
             let mut recent = self.0.recent.lock().unwrap_or_else(PoisonError::into_inner);
             if recent.stderr.len() < STDERR_KEPT {
@@ -166,10 +173,11 @@ impl Log {
         };
         {
             let mut recent = self.0.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            if recent.lines.len() >= RECENT_LINES {
-                recent.lines.pop_front();
-            }
+            recent.bytes += line.text.len();
             recent.lines.push_back(line.clone());
+            while recent.lines.len() > RECENT_LINES || (recent.bytes > RECENT_BYTES && recent.lines.len() > 1) {
+                recent.bytes -= recent.lines.pop_front().map_or(0, |line| line.text.len());
+            }
         }
         target.journal.line(line);
     }

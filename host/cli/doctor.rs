@@ -89,6 +89,10 @@ pub fn judge_host(host: Option<&HostView>) -> Finding {
                 let dropped = format!("{found}; its store dropped {} records", host.store_dropped);
                 return Finding::warn("host", dropped, "the disk is too slow for what is recorded: use a faster one, or longer intervals");
             }
+            if host.traps_lost > 0 {
+                let lost = format!("{found}; {} crashes left no record", host.traps_lost);
+                return Finding::warn("host", lost, "workers crash faster than it can be written down: see skep get workers");
+            }
             Finding::ok("host", found)
         }
     }

@@ -28,6 +28,8 @@ use crate::{
 
 /// Events that may wait for one replica.
 pub const MAILBOX: usize = 1_024;
+/// What they may carry together, in bytes: a thousand large payloads would fill the machine.
+pub const MAILBOX_BYTES: usize = 16 << 20;
 
 /// One event on its way to a replica, with whoever waits for the answer.
 #[derive(Debug)]
@@ -39,7 +41,14 @@ pub struct Message {
     pub tick: Option<super::unit::TickGuard>,
 }
 
-/// A planned change that waits for the event in flight. The later in this list wins.
+impl Message {
+    /// Whoever asked is gone: nobody wants the answer.
+    pub fn abandoned(&self) -> bool {
+        self.reply.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+}
+
+/// A planned change that waits for the event in flight. The last one asked for wins, but nothing undoes a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Control {
     Restart,
@@ -64,6 +73,8 @@ pub enum Next {
     Start,
     /// Hand this event over.
     Run(Box<Message>),
+    /// Tell these that they will not be handled, then ask again.
+    Refuse(VecDeque<Box<Message>>),
     /// Let the instance go (planned), then ask again.
     Stop,
     /// Nothing before this time.
@@ -82,6 +93,7 @@ pub struct Cell {
     pub budget: Budget,
     pub control: Option<Control>,
     queue: VecDeque<Box<Message>>,
+    queued_bytes: usize,
     mode: InstanceMode,
     /// A driver task is at work.
     driving: bool,
@@ -102,6 +114,7 @@ impl Cell {
             budget,
             control: None,
             queue: VecDeque::new(),
+            queued_bytes: 0,
             mode,
             driving: false,
             holding: false,
@@ -126,6 +139,11 @@ impl Cell {
         !std::mem::replace(&mut self.driving, true)
     }
 
+    /// The driver is gone.
+    pub fn release_driver(&mut self) {
+        self.driving = false;
+    }
+
     /// Takes an event in, or says why not.
     pub fn accept(&mut self, message: Box<Message>) -> Result<(), (Box<Message>, String)> {
         if self.control > Some(Control::Restart) {
@@ -134,8 +152,13 @@ impl Cell {
         // A restart that is asked for leads out of every state.
         let phase = if self.control == Some(Control::Restart) { Phase::Starting } else { self.phase };
         let refusal = match phase {
-            Phase::Starting | Phase::Ready if self.queue.len() >= MAILBOX => format!("has {MAILBOX} events waiting already"),
             Phase::Starting | Phase::Ready => {
+                let bytes = self.queued_bytes + message.event.bytes();
+                if (self.queue.len() >= MAILBOX || bytes > MAILBOX_BYTES) && !self.sweep(message.event.bytes()) {
+                    let waiting = self.queue.len();
+                    return Err((message, format!("has {waiting} events waiting already, as many as fit")));
+                }
+                self.queued_bytes += message.event.bytes();
                 self.queue.push_back(message);
                 return Ok(());
             }
@@ -146,8 +169,17 @@ impl Cell {
         Err((message, refusal))
     }
 
+    /// Gives up the places of events whose callers have gone; answers whether one more of this size fits now.
+    fn sweep(&mut self, bytes: usize) -> bool {
+        self.queue.retain(|message| !message.abandoned());
+        self.queued_bytes = self.queue.iter().map(|message| message.event.bytes()).sum();
+        self.queue.len() < MAILBOX && self.queued_bytes + bytes <= MAILBOX_BYTES
+    }
+
     pub fn ask(&mut self, control: Control) {
-        self.control = self.control.max(Some(control));
+        if self.control != Some(Control::Remove) && self.phase != Phase::Gone {
+            self.control = Some(control);
+        }
     }
 
     /// Whether nothing is queued or in flight.
@@ -161,19 +193,27 @@ impl Cell {
 
     /// The events that will not be handled any more.
     pub fn drop_queue(&mut self) -> VecDeque<Box<Message>> {
+        self.queued_bytes = 0;
         std::mem::take(&mut self.queue)
     }
 
     /// `wall` is asked only when the phase changes: most calls just hand over the next event.
     pub fn next(&mut self, now: Instant, wall: impl Fn() -> Timestamp) -> Next {
         if let Some(control) = self.control {
+            if control > Control::Restart && !self.queue.is_empty() {
+                return Next::Refuse(self.drop_queue());
+            }
             if self.holding {
                 return Next::Stop;
             }
             self.control = None;
             self.drained = control == Control::Drain;
             match control {
-                Control::Restart => self.enter(Phase::Starting, wall()),
+                Control::Restart => {
+                    // Somebody mended something, or thinks so: what was held against it is forgotten.
+                    self.budget.renew();
+                    self.enter(Phase::Starting, wall());
+                }
                 Control::Drain => self.enter(Phase::Stopped, wall()),
                 Control::Remove => self.enter(Phase::Gone, wall()),
             }
@@ -182,12 +222,15 @@ impl Cell {
             Phase::Starting => Next::Start,
             Phase::Ready => match self.queue.pop_front() {
                 Some(message) => {
+                    self.queued_bytes -= message.event.bytes();
                     self.busy = true;
                     Next::Run(message)
                 }
                 None if self.mode == InstanceMode::Resident => Next::Wait,
                 None => self.park(),
             },
+            // Down: whoever waits behind the end is told now, not when it comes back.
+            _ if !self.queue.is_empty() => Next::Refuse(self.drop_queue()),
             Phase::Quarantined { until } | Phase::Failed { until: Some(until) } => {
                 if now < until {
                     return Next::Sleep(until);
@@ -201,7 +244,7 @@ impl Cell {
     }
 
     fn park(&mut self) -> Next {
-        self.driving = false;
+        self.release_driver();
         Next::Park
     }
 

@@ -3,7 +3,7 @@
 //! `policy` decides (pure), `cell` is a replica's state machine (plain code under one lock), `replica` carries it out (one driver
 //! task), `unit` is one worker with its facts. Nobody else enters an instance. Knows no manifests folder and no schedule.
 
-mod cell;
+pub mod cell;
 pub mod policy;
 mod recorder;
 mod replica;
@@ -12,7 +12,10 @@ mod view;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock, atomic::Ordering},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,7 +38,7 @@ use crate::{
     journal::Journal,
     manifest::spec::WorkerSpec,
     store::{Leases, Store, StoreError},
-    worker::{Answer, Component, Engines, Event, MAX_PAYLOAD_BYTES},
+    worker::{Answer, Component, Engines, Event, MAX_METHOD_BYTES, MAX_PAYLOAD_BYTES},
 };
 
 /// How far a listener of facts may fall behind.
@@ -108,6 +111,8 @@ pub struct Services {
     recorder: Recorder,
     facts: broadcast::Sender<Fact>,
     changed: watch::Sender<u64>,
+    /// The host is on its way down: nothing is started any more.
+    closing: AtomicBool,
     /// Off in tests: backoffs are exact.
     jitter: bool,
 }
@@ -117,7 +122,7 @@ impl Services {
     pub fn new(engines: Arc<Engines>, clock: Clock, journal: Journal, checks: Checks, store: Store, jitter: bool) -> Self {
         let recorder = Recorder::start(Some(store.clone()), journal.clone(), clock);
         let (facts, changed) = (broadcast::channel(FACT_SLACK).0, watch::channel(0).0);
-        Self { engines, clock, journal, checks, store, recorder, facts, changed, jitter }
+        Self { engines, clock, journal, checks, store, recorder, facts, changed, closing: AtomicBool::new(false), jitter }
     }
 
     fn changed(&self) {
@@ -217,6 +222,9 @@ impl Supervisor {
                     _ => Err(SuperviseError::Refused(format!("worker \"{name}\" can't tick now: {}", self.reason(&unit)))),
                 };
             }
+            Act::Restart if self.services.closing.load(Ordering::Acquire) => {
+                return Err(SuperviseError::Refused("the host is stopping".to_owned()));
+            }
             Act::Restart => Control::Restart,
             Act::Drain => Control::Drain,
         };
@@ -269,6 +277,10 @@ impl Supervisor {
         deadline: Duration,
     ) -> Result<Answer, SuperviseError> {
         let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
+        if method.len() > MAX_METHOD_BYTES {
+            let bytes = method.len();
+            return Err(SuperviseError::TooLarge(format!("the method's name has {bytes} bytes; it has at most {MAX_METHOD_BYTES}")));
+        }
         if payload.len() > MAX_PAYLOAD_BYTES {
             return Err(SuperviseError::TooLarge(format!(
                 "the payload has {} bytes; a call carries at most {MAX_PAYLOAD_BYTES} (1 MiB)",
@@ -288,10 +300,10 @@ impl Supervisor {
         };
         let (reply, answer) = oneshot::channel();
         let message = Message { event: Event::Call { method, payload }, due: self.services.clock.now(), reply: Some(reply), tick: None };
-        replica.post(&unit, &self.services, Box::new(message))?;
+        replica.post(&unit, &self.services, Box::new(message)).map_err(|(_, refusal)| refusal)?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(SuperviseError::Refused(format!("worker \"{name}\" was removed"))),
+            Ok(Err(_)) => Err(SuperviseError::Refused(format!("worker \"{name}\" went away before it answered"))),
             Err(_) => Err(SuperviseError::Timeout),
         }
     }
@@ -301,8 +313,7 @@ impl Supervisor {
         if count > 0
             && let Some(unit) = self.unit(name)
         {
-            unit.facts.missed.fetch_add(count, Ordering::Relaxed);
-            unit.facts.missed_since.fetch_add(count, Ordering::Relaxed);
+            unit.facts.miss(count);
         }
     }
 
@@ -356,21 +367,28 @@ impl Supervisor {
     /// Drains every worker; answers how many had to be left busy at the deadline.
     pub async fn drain(&self, deadline: Duration) -> usize {
         let until = self.services.clock.now() + deadline;
+        self.services.closing.store(true, Ordering::Release);
         let units = self.all();
         for unit in &units {
             for replica in unit.replicas() {
                 replica.ask(unit, &self.services, Control::Drain);
             }
         }
-        let busy = |unit: &Arc<Unit>| unit.replicas().iter().any(|replica| replica.cell().phase != Phase::Stopped);
+        let busy = |unit: &Arc<Unit>| unit.with_replicas(|all| all.iter().any(|replica| replica.cell().phase != Phase::Stopped));
         let mut changed = self.changed();
-        loop {
-            changed.mark_unchanged();
-            let left = units.iter().filter(|unit| busy(unit)).count();
-            if left == 0 || tokio::time::timeout_at(until, changed.changed()).await.is_err() {
-                return left;
+        // One after the other: who is down stays down, so each is looked at once, and again only while it is the one waited for.
+        for (done, unit) in units.iter().enumerate() {
+            loop {
+                changed.mark_unchanged();
+                if !busy(unit) {
+                    break;
+                }
+                if tokio::time::timeout_at(until, changed.changed()).await.is_err() {
+                    return units.iter().skip(done).filter(|unit| busy(unit)).count();
+                }
             }
         }
+        0
     }
 }
 
@@ -383,7 +401,12 @@ fn offer_tick(unit: &Arc<Unit>, services: &Arc<Services>, due: Instant, schedule
     let message = Message { event: Event::Tick { scheduled, sequence, missed }, due, reply: None, tick: Some(guard) };
     match replica.post(unit, services, Box::new(message)) {
         Ok(()) => Ticked::Sent,
-        Err(_) => Ticked::Skipped,
+        // Nothing was told to anybody; undone before the refused message frees the worker for the next tick.
+        Err(_refused) => {
+            unit.facts.missed_since.fetch_add(missed, Ordering::Relaxed);
+            unit.facts.sequence.fetch_sub(1, Ordering::Relaxed);
+            Ticked::Skipped
+        }
     }
 }
 

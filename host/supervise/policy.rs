@@ -101,6 +101,11 @@ impl Budget {
         self.crashes.clear();
     }
 
+    /// A whole budget, as of a new replica.
+    pub fn renew(&mut self) {
+        *self = Self::new(self.spec, self.mode);
+    }
+
     /// How long it must run well before the budget is whole again.
     fn healthy_stretch(&self) -> Duration {
         self.spec.period.max(backoff(self.strikes.saturating_sub(1)))

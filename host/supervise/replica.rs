@@ -2,8 +2,13 @@
 //!
 //! An idle per-event replica has no driver: whoever posts an event starts one, and it ends when there is nothing left to do.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering};
+use std::{
+    collections::VecDeque,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering},
+};
 
+use futures_util::FutureExt;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
@@ -40,14 +45,19 @@ impl Replica {
     }
 
     /// Queues an event, or answers why not.
-    pub fn post(self: &Arc<Self>, unit: &Arc<Unit>, services: &Arc<Services>, message: Box<Message>) -> Result<(), SuperviseError> {
+    pub fn post(
+        self: &Arc<Self>,
+        unit: &Arc<Unit>,
+        services: &Arc<Services>,
+        message: Box<Message>,
+    ) -> Result<(), (Box<Message>, SuperviseError)> {
         let accepted = self.cell().accept(message);
         match accepted {
             Ok(()) => {
                 self.kick(unit, services);
                 Ok(())
             }
-            Err((_, reason)) => Err(SuperviseError::Refused(self.refusal(unit, &reason))),
+            Err((message, reason)) => Err((message, SuperviseError::Refused(self.refusal(unit, &reason)))),
         }
     }
 
@@ -81,10 +91,28 @@ impl Replica {
     /// Sees to it that a driver looks at the cell.
     pub fn kick(self: &Arc<Self>, unit: &Arc<Unit>, services: &Arc<Services>) {
         if self.cell().claim_driver() {
-            tokio::spawn(Driver { replica: self.clone(), unit: unit.clone(), services: services.clone(), instance: None }.drive());
+            let (replica, unit, services) = (self.clone(), unit.clone(), services.clone());
+            let driver = Driver { replica, deployed: unit.deployed(), unit, services, instance: None };
+            tokio::spawn(driver.watched());
         } else {
             self.wake.notify_one();
         }
+    }
+
+    /// The driver itself is gone: a fault of this host's, which must not take the worker along.
+    fn mend(self: &Arc<Self>, unit: &Arc<Unit>, services: &Arc<Services>) {
+        const REASON: &str = "a fault in the host ended it; the host's log says more";
+        let (now, jitter) = (services.clock.now(), services.jitter());
+        {
+            let mut cell = self.cell();
+            cell.busy = false;
+            let verdict = cell.budget.refused(now, jitter);
+            cell.settle(verdict, true, services.clock.wall());
+            cell.release_driver();
+        }
+        unit.facts.set_error(REASON);
+        services.journal.event("worker.failed", Level::Error, Some(&unit.name), REASON);
+        self.kick(unit, services);
     }
 
     fn log(&self, unit: &Unit, services: &Services) -> Arc<LogTarget> {
@@ -103,12 +131,21 @@ impl Replica {
 
 struct Driver {
     replica: Arc<Replica>,
+    /// What the instance at hand was made from, or would be: an update may have come since.
+    deployed: Arc<Deployed>,
     unit: Arc<Unit>,
     services: Arc<Services>,
     instance: Option<Instance>,
 }
 
 impl Driver {
+    async fn watched(self) {
+        let (replica, unit, services) = (self.replica.clone(), self.unit.clone(), self.services.clone());
+        if AssertUnwindSafe(self.drive()).catch_unwind().await.is_err() {
+            replica.mend(&unit, &services);
+        }
+    }
+
     async fn drive(mut self) {
         loop {
             let now = self.services.clock.now();
@@ -116,6 +153,7 @@ impl Driver {
             match next {
                 Next::Start => self.start().await,
                 Next::Run(message) => self.run(*message).await,
+                Next::Refuse(queue) => self.refuse(queue),
                 Next::Stop => self.stop().await,
                 Next::Sleep(until) => {
                     self.services.changed();
@@ -131,17 +169,14 @@ impl Driver {
         }
     }
 
-    fn mode(&self) -> InstanceMode {
-        self.unit.deployed().run().instance
-    }
-
     /// A fresh incarnation; for a resident with its instance, since `init` is part of being ready.
     async fn start(&mut self) {
+        self.deployed = self.unit.deployed();
         match self.services.claim(&self.unit.name, self.replica.number).await {
             Ok(incarnation) => self.replica.cell().incarnation = incarnation,
             Err(error) => return self.ended(Ended::Unavailable(format!("no epoch from the store: {error}")), true),
         }
-        if self.mode() == InstanceMode::Resident {
+        if self.deployed.run().instance == InstanceMode::Resident {
             match self.instance().await {
                 Ok(instance) => {
                     self.unit.facts.memory_peak.fetch_max(instance.memory_peak_bytes(), Ordering::Relaxed);
@@ -158,7 +193,8 @@ impl Driver {
     }
 
     async fn instance(&mut self) -> Result<Instance, Box<Ended>> {
-        let deployed = self.unit.deployed();
+        self.deployed = self.unit.deployed();
+        let deployed = &self.deployed;
         let runtime = self.services.engines.get(deployed.deployment.component.kind);
         let place =
             match deployed.run().instance {
@@ -170,19 +206,18 @@ impl Driver {
                     runtime.events.clone().acquire_owned().await.map_err(|_| Ended::Unavailable("the host is stopping".to_owned()))?
                 }
             };
-        let purpose = self.unit.purpose(&deployed, &self.services, self.replica.number);
+        let purpose = self.unit.purpose(deployed, &self.services, self.replica.number);
         let log = Log::new(self.replica.log(&self.unit, &self.services));
-        let context = self.unit.context(&deployed, &self.services, log);
+        let context = self.unit.context(deployed, &self.services, log);
         Instance::start(purpose, context, place).await
     }
 
     async fn run(&mut self, message: Message) {
-        let Message { event, due, reply, tick } = message;
-        // Whoever asked is gone: nobody wants the answer.
-        if reply.as_ref().is_some_and(tokio::sync::oneshot::Sender::is_closed) {
+        if message.abandoned() {
             self.replica.cell().busy = false;
             return;
         }
+        let Message { event, due, reply, tick } = message;
         let is_tick = matches!(event, Event::Tick { .. });
         let (result, fresh) = match self.instance.take() {
             Some(instance) => (Ok(instance), false),
@@ -199,13 +234,21 @@ impl Driver {
         };
         let answer = match result {
             Ok((instance, answer)) => {
+                // An error's sentence is shown to people.
+                let answer = answer.map_err(|reason| self.services.journal.masked(reason));
                 self.answered(instance, &answer);
                 Ok(answer)
             }
             Err((ended, starting)) => {
-                let reason = ended.sentence();
+                let reason = self.services.journal.masked(ended.sentence());
+                let error = match *ended {
+                    Ended::Crashed(_) | Ended::Exited { .. } => SuperviseError::Crashed(reason),
+                    Ended::Refused(_) | Ended::Unavailable(_) => {
+                        SuperviseError::Refused(format!("worker \"{}\" could not take it: {reason}", self.unit.name))
+                    }
+                };
                 self.ended(*ended, starting);
-                Err(SuperviseError::Crashed(reason))
+                Err(error)
             }
         };
         self.replica.cell().busy = false;
@@ -231,10 +274,11 @@ impl Driver {
             }
             Err(reason) => {
                 facts.failed.fetch_add(1, Ordering::Relaxed);
-                facts.set_error(&self.services.journal.masked(reason.clone()));
+                facts.set_error(reason);
             }
         }
-        if self.mode() == InstanceMode::Resident {
+        // What the cell knows of is kept; the mode may have changed meanwhile.
+        if self.replica.cell().holding {
             self.instance = Some(instance);
         }
     }
@@ -243,11 +287,15 @@ impl Driver {
     fn ended(&mut self, ended: Ended, starting: bool) {
         let (services, unit) = (self.services.clone(), self.unit.clone());
         let (now, wall, jitter) = (services.clock.now(), services.clock.wall(), services.jitter());
-        let digest = unit.deployed().deployment.component.digest.clone();
+        // Of what ended: it may be an update that is waiting for this very end, and has nothing to do with it.
+        let digest = self.deployed.deployment.component.digest.clone();
         self.instance = None;
-        let (verdict, failed, incarnation) = {
+        let (verdict, failed, planned, incarnation) = {
             let mut cell = self.replica.cell();
+            let planned = cell.control.is_some();
             let (verdict, failed) = match &ended {
+                // A restart, an update or an end follows anyway: this is recorded, and decides nothing.
+                _ if planned => (Verdict::Restart, false),
                 Ended::Crashed(_) => (cell.budget.crashed(now, jitter), false),
                 Ended::Exited { normal } => (cell.budget.exited(*normal, now, jitter), false),
                 Ended::Refused(_) => (cell.budget.refused(now, jitter), true),
@@ -256,7 +304,7 @@ impl Driver {
                 Ended::Unavailable(_) => (Verdict::Restart, false),
             };
             cell.settle(verdict, failed, wall);
-            (verdict, failed, cell.incarnation)
+            (verdict, failed, planned, cell.incarnation)
         };
         let sentence = services.journal.masked(ended.sentence());
         if let Ended::Crashed(crash) = ended {
@@ -266,7 +314,7 @@ impl Driver {
         }
         let verb = |until: Instant| format!("next try in {}", short(until.saturating_duration_since(now)));
         match verdict {
-            Verdict::Restart if unit.deployed().run().instance == InstanceMode::Resident => {
+            Verdict::Restart if !planned && self.deployed.run().instance == InstanceMode::Resident => {
                 unit.facts.restarts.fetch_add(1, Ordering::Relaxed);
             }
             Verdict::Restart => {}
@@ -280,9 +328,6 @@ impl Driver {
                 services.tell(Fact::Quarantined { worker: unit.name.clone(), digest });
             }
             Verdict::Stop => services.journal.event("worker.stopped", Level::Warn, Some(&unit.name), format!("not restarted: {sentence}")),
-        }
-        if !matches!(verdict, Verdict::Restart) {
-            self.refuse_queue();
         }
         services.changed();
     }
@@ -304,22 +349,18 @@ impl Driver {
             let incarnation = self.replica.cell().incarnation;
             self.crashed(crash, incarnation);
         }
-        let mut cell = self.replica.cell();
-        cell.holding = false;
-        let draining = cell.control > Some(Control::Restart);
-        drop(cell);
-        if draining {
-            self.refuse_queue();
-        }
+        self.replica.cell().holding = false;
     }
 
     /// Whoever waits behind an end that is not followed by a restart is told now.
-    fn refuse_queue(&self) {
-        let queue = self.replica.cell().drop_queue();
+    fn refuse(&self, queue: VecDeque<Box<Message>>) {
         for message in queue {
             if let Some(reply) = message.reply {
+                // The caller may have given up meanwhile.
                 let _ =
                     reply.send(Err(SuperviseError::Refused(format!("worker \"{}\" went down before the event's turn", self.unit.name))));
+            } else {
+                self.unit.facts.miss(1);
             }
         }
     }

@@ -14,11 +14,17 @@ use jiff::Timestamp;
 
 use super::{Deployment, Services, replica::Replica};
 use crate::{
-    capability::{http::Outbound, log::Log},
+    capability::{
+        http::Outbound,
+        log::{Log, cut},
+    },
     facts::{Level, Name},
     manifest::spec::RunSpec,
     worker::{Context, Purpose},
 };
+
+/// How much of an error is kept as the last one, in bytes: a guest may say much.
+const ERROR_BYTES: usize = 4 << 10;
 
 /// A deployment with what its instances share.
 #[derive(Debug)]
@@ -78,12 +84,18 @@ impl Facts {
     }
 
     pub fn set_error(&self, error: &str) {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).error = Some(error.into());
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).error = Some(cut(error, ERROR_BYTES).into());
+    }
+
+    /// Counts ticks that nobody handled.
+    pub fn miss(&self, ticks: u64) {
+        self.missed.fetch_add(ticks, Ordering::Relaxed);
+        self.missed_since.fetch_add(ticks, Ordering::Relaxed);
     }
 
     pub fn set_trap(&self, summary: &str, trap: &str) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.error = Some(summary.into());
+        last.error = Some(cut(summary, ERROR_BYTES).into());
         last.trap = Some(trap.into());
     }
 

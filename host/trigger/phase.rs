@@ -47,7 +47,8 @@ pub fn skipped(every: Duration, due: Duration, now: Duration) -> u64 {
     u64::try_from(now.saturating_sub(due).as_nanos() / every.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The next time a cron expression names after `after`.
+/// The next time a cron expression names after `after`. Over daylight saving it goes by the wall clock: a time that is skipped does
+/// not come that day, one that is shown twice comes twice.
 pub fn next_cron(expression: &str, timezone: &str, after: Timestamp) -> Option<Timestamp> {
     let crontab = cronexpr::parse_crontab(&format!("{expression} {timezone}")).ok()?;
     crontab.find_next(after).ok().map(|zoned| zoned.timestamp())

@@ -22,8 +22,10 @@ use crate::{
 
 /// Wall time may run this far from where a cron tick was aimed before it is aimed anew.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
-/// A cron tick is aimed anew at least this often, so that a clock that was set is noticed.
-const AIM_AGAIN: Duration = Duration::from_secs(3_600);
+/// A cron tick is aimed anew at least this often, so that a clock that was set, or a machine that slept, is noticed.
+const AIM_AGAIN: Duration = Duration::from_secs(60);
+/// Cron ticks counted as missed at once: a clock that jumps by years must not keep the schedule busy.
+const MISSED_AT_ONCE: usize = 1_000;
 
 /// How a worker's first tick comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +54,7 @@ impl Scheduler {
     pub fn start(supervisor: Supervisor, clock: Clock) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         tokio::spawn(
-            Task { supervisor, clock, origin: clock.now(), entries: HashMap::new(), heap: BinaryHeap::new(), serial: 0 }.run(inbox),
+            Task { supervisor, clock, origin: Origin::of(clock), entries: HashMap::new(), heap: BinaryHeap::new(), serial: 0 }.run(inbox),
         );
         Self { commands }
     }
@@ -76,11 +78,31 @@ impl Scheduler {
 struct Task {
     supervisor: Supervisor,
     clock: Clock,
-    /// Phases of intervals count from here.
-    origin: Instant,
+    origin: Origin,
     entries: HashMap<Name, Entry>,
     heap: BinaryHeap<Reverse<Due>>,
     serial: u64,
+}
+
+/// Where phases of intervals count from: the Unix epoch as the clock had it at the start, so that a restart of the host moves none.
+#[derive(Clone, Copy)]
+struct Origin {
+    at: Instant,
+    since_epoch: Duration,
+}
+
+impl Origin {
+    fn of(clock: Clock) -> Self {
+        Self { at: clock.now(), since_epoch: Duration::try_from(clock.wall().as_duration()).unwrap_or_default() }
+    }
+
+    fn since(&self, at: Instant) -> Duration {
+        self.since_epoch + at.saturating_duration_since(self.at)
+    }
+
+    fn instant(&self, since: Duration) -> Instant {
+        self.at + since.saturating_sub(self.since_epoch)
+    }
 }
 
 struct Entry {
@@ -146,7 +168,8 @@ impl Task {
             },
             Schedule::Cron { expression, timezone } => match self.aim(expression, timezone, self.clock.wall()) {
                 Some((at, aim)) => (at, Some(aim)),
-                None => return,
+                // It names no time that is still to come.
+                None => return self.obey(Command::Clear { worker }),
             },
         };
         self.serial += 1;
@@ -176,6 +199,10 @@ impl Task {
                 continue;
             }
             if due.extra {
+                // One that an earlier one took the place of is stale.
+                if entry.extra != Some(due.at) {
+                    continue;
+                }
                 entry.extra = None;
                 self.supervisor.tick(&due.worker, due.at, self.clock.wall());
                 continue;
@@ -190,20 +217,20 @@ impl Task {
     fn fire_interval(&mut self, due: Due, every: Duration, now: Instant) {
         let wall = self.clock.wall();
         let scheduled = wall.checked_sub(now.saturating_duration_since(due.at)).unwrap_or(wall);
-        let fresh = self.entries.get_mut(&due.worker).is_some_and(|entry| std::mem::take(&mut entry.fresh));
+        let (origin, worker) = (self.origin, &due.worker);
+        // Counted first: this tick is the one that tells of them.
+        self.supervisor.missed(worker, phase::skipped(every, origin.since(due.at), origin.since(now)));
+        let fresh = self.entries.get_mut(worker).is_some_and(|entry| std::mem::take(&mut entry.fresh));
         let ticked = match fresh {
-            true => self.supervisor.first_tick(&due.worker, due.at, scheduled),
-            false => self.supervisor.tick(&due.worker, due.at, scheduled),
+            true => self.supervisor.first_tick(worker, due.at, scheduled),
+            false => self.supervisor.tick(worker, due.at, scheduled),
         };
         if ticked == Ticked::NoWorker {
-            self.entries.remove(&due.worker);
+            self.entries.remove(worker);
             return;
         }
-        let since = |at: Instant| at.saturating_duration_since(self.origin);
-        let lost = phase::skipped(every, since(due.at), since(now));
-        self.supervisor.missed(&due.worker, lost);
-        let next = self.origin + phase::next_due(&due.worker, every, since(now), Some(since(due.at)));
-        self.arm(due.worker, next, None);
+        let next = phase::next_due(worker, every, origin.since(now), Some(origin.since(due.at)));
+        self.arm(due.worker, origin.instant(next), None);
     }
 
     fn fire_cron(&mut self, due: Due, expression: &str, timezone: &str) {
@@ -213,6 +240,9 @@ impl Task {
         let after = if early {
             wall
         } else {
+            let lost = std::iter::successors(Some(aim), |last| phase::next_cron(expression, timezone, *last));
+            let lost = lost.skip(1).take_while(|at| *at <= wall).take(MISSED_AT_ONCE).count();
+            self.supervisor.missed(&due.worker, lost as u64);
             if self.supervisor.tick(&due.worker, due.at, aim) == Ticked::NoWorker {
                 self.entries.remove(&due.worker);
                 return;

@@ -11,7 +11,10 @@ use std::{
     io::{Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use sha2::{Digest as _, Sha256};
@@ -146,12 +149,17 @@ impl Inner {
         }
         let bytes = read(path)?;
         let digest = digest(&bytes);
-        remember(&mut lock(&self.known), id, digest.clone());
+        // Read while it was being written: what was read belongs to neither.
+        if file_id(path).is_ok_and(|now| now == id) {
+            remember(&mut lock(&self.known), id, digest.clone());
+        }
         if let Some(component) = self.find(&digest) {
             return Ok(component);
         }
         let component = Arc::new(build(&self.engines, path, &bytes, &digest, |kind| self.code(kind, &bytes, &digest))?);
-        self.keep(&digest, &bytes).map_err(|error| unreadable(path, &error))?;
+        if let Err(error) = self.keep(&digest, &bytes) {
+            tracing::warn!("{}: runs, but can't be kept for the day it is gone from the plugins folder: {error}", path.display());
+        }
         let mut loaded = lock(&self.loaded);
         loaded.retain(|_, component| component.strong_count() > 0);
         loaded.insert(digest, Arc::downgrade(&component));
@@ -168,15 +176,32 @@ impl Inner {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let path = self.compiled.join(file_name(digest, &format!("{:016x}.cwasm", hasher.finish())));
-        if path.exists() {
-            match deserialize(engine, &path) {
-                Ok(code) => return Ok(code),
-                Err(error) => tracing::warn!("{}: compiled code is unusable and is made anew: {error:#}", path.display()),
-            }
+        let cached = || {
+            path.exists().then(|| deserialize(engine, &path)).and_then(|code| match code {
+                Ok(code) => Some(code),
+                Err(error) => {
+                    tracing::warn!("{}: compiled code is unusable and is made anew: {error:#}", path.display());
+                    None
+                }
+            })
+        };
+        if let Some(code) = cached() {
+            return Ok(code);
         }
-        let compiled = self.compiler.install(|| engine.precompile_component(bytes))?;
-        write_aside(&path, &compiled)?;
-        deserialize(engine, &path)
+        self.compiler.install(|| {
+            // Others who wanted the same code may have had their turn before.
+            if let Some(code) = cached() {
+                return Ok(code);
+            }
+            let compiled = engine.precompile_component(bytes)?;
+            match write_aside(&path, &compiled) {
+                Ok(()) => deserialize(engine, &path),
+                Err(error) => {
+                    tracing::warn!("{}: compiled code can't be kept, so every start compiles anew: {error}", path.display());
+                    Code::new(engine, bytes)
+                }
+            }
+        })
     }
 
     fn keep(&self, digest: &Digest, bytes: &[u8]) -> std::io::Result<()> {
@@ -263,11 +288,16 @@ fn deserialize(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Code>
 }
 
 fn write_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let aside = path.with_extension(format!("{}.new", std::process::id()));
+    // A name of its own: two who write the same file at once must not write into each other's.
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let aside = path.with_extension(format!("{}-{}.new", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&aside, path)
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&aside, path));
+    if written.is_err() {
+        // A full disk gets back what was written of it.
+        let _ = fs::remove_file(&aside);
+    }
+    written
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ComponentError> {

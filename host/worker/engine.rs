@@ -19,8 +19,12 @@ pub const LEAN_MEMORY_BYTES: u64 = 256 << 20;
 pub const LEAN_COMPONENT_BYTES: u64 = 4 << 20;
 /// Linear memory of one general instance at most, in bytes.
 pub const GENERAL_MEMORY_BYTES: u64 = 1 << 30;
-/// Slots of the lean pool beyond the residents': per-event instances that run at the same time.
-const LEAN_EVENTS: u32 = 1_000;
+/// Slots of the lean pool beyond the residents': per-event instances that run at the same time, those that wait for a limiter or a
+/// slow peer included. As many as keep ten thousand pollers at work while their network is down; each slot costs two memory
+/// mappings, used or not, of which the kernel allows 65,530.
+const LEAN_EVENTS: u32 = 3_000;
+/// Slots that stay ready for their next user.
+const LEAN_WARM: u32 = 1_000;
 /// Slots of the general pool, residents and events together.
 const GENERAL_SLOTS: u32 = 256;
 /// Bytes of a slot's linear memory that stay mapped for its next user: returning pages costs more than clearing them.
@@ -103,7 +107,7 @@ fn config(kind: EngineKind, slots: u32) -> Config {
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .pagemap_scan(Enabled::Auto)
-        .max_unused_warm_slots(if lean { LEAN_EVENTS } else { 8 });
+        .max_unused_warm_slots(if lean { LEAN_WARM } else { 8 });
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))

@@ -9,6 +9,10 @@ use crate::facts::{LogLine, TrapCause};
 
 /// The largest payload of a call, and of its answer, in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+/// The longest name of a method, in bytes.
+pub const MAX_METHOD_BYTES: usize = 256;
+/// How much of a guest's own error sentence is passed on, in bytes.
+pub(super) const ERROR_KEPT_BYTES: usize = 16 << 10;
 /// How much of an event's input a trap record keeps.
 const INPUT_KEPT_BYTES: usize = 16 << 10;
 
@@ -25,6 +29,22 @@ impl Event {
         match self {
             Self::Tick { .. } => "tick".to_owned(),
             Self::Call { method, .. } => format!("call {method}"),
+        }
+    }
+
+    /// What it carries, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Tick { .. } => 0,
+            Self::Call { method, payload } => method.len() + payload.len(),
+        }
+    }
+
+    /// Lets go of what no trap record shows: crashes may queue up for the one who writes them down.
+    pub(super) fn cut(&mut self) {
+        if let Self::Call { payload, .. } = self {
+            payload.truncate(INPUT_KEPT_BYTES);
+            payload.shrink_to_fit();
         }
     }
 

@@ -17,12 +17,15 @@ use wasmtime::{Store, UpdateDeadline};
 use super::{
     component::Component,
     engine::Engines,
-    event::{Answer, Crash, Ended, Event, MAX_PAYLOAD_BYTES, Stage},
+    event::{Answer, Crash, ERROR_KEPT_BYTES, Ended, Event, MAX_PAYLOAD_BYTES, Stage},
     limits::MAX_CALL_BYTES,
     state::{Context, Deadline, State},
     trap,
 };
-use crate::capability::bindings::exports::skep::worker::{call_handler, lifecycle, schedule_handler};
+use crate::capability::{
+    bindings::exports::skep::worker::{call_handler, lifecycle, schedule_handler},
+    log::cut,
+};
 use crate::facts::Name;
 
 /// What an instance is of and for; the same for all events of a deployment.
@@ -87,7 +90,7 @@ impl Instance {
             .await
         };
         match started {
-            Ok((_, _, _, Some(reason))) => Err(Box::new(Ended::Refused(reason))),
+            Ok((_, _, _, Some(reason))) => Err(Box::new(Ended::Refused(bounded(reason)))),
             Ok((lifecycle, schedule, call, None)) => Ok(Self { store, lifecycle, schedule, call, purpose, _place: place }),
             Err(failure) => Err(Box::new(failure.ended(store, purpose, Stage::Init))),
         }
@@ -107,12 +110,12 @@ impl Instance {
                     sequence: *sequence,
                     missed: *missed,
                 };
-                Ok(guest.call_tick(store, &info).await?.map(|()| Vec::new()))
+                Ok(guest.call_tick(store, &info).await?.map(|()| Vec::new()).map_err(bounded))
             }
             Event::Call { method, payload } => {
                 let Some(guest) = call else { return Ok(Err("the component exports no call-handler".to_owned())) };
                 let answer = guest.call_call(store, method, payload).await?;
-                Ok(answer.and_then(|bytes| match bytes.len() {
+                Ok(answer.map_err(bounded).and_then(|bytes| match bytes.len() {
                     0..=MAX_PAYLOAD_BYTES => Ok(bytes),
                     size => Err(format!("the answer has {size} bytes; at most {MAX_PAYLOAD_BYTES} (1 MiB) are passed on")),
                 }))
@@ -137,6 +140,13 @@ impl Instance {
     pub fn memory_peak_bytes(&self) -> u64 {
         self.store.data().memory.peak_bytes()
     }
+}
+
+/// A guest's own sentence, no longer than people read.
+fn bounded(mut reason: String) -> String {
+    reason.truncate(cut(&reason, ERROR_KEPT_BYTES).len());
+    reason.shrink_to_fit();
+    reason
 }
 
 /// Why a call did not come back.
@@ -196,7 +206,10 @@ async fn within<T>(deadline: &Deadline, call: impl Future<Output = T>) -> Option
 }
 
 impl Crash {
-    fn new(store: Store<State>, purpose: Arc<Purpose>, stage: Stage, error: Option<wasmtime::Error>, ran: Duration) -> Self {
+    fn new(store: Store<State>, purpose: Arc<Purpose>, mut stage: Stage, error: Option<wasmtime::Error>, ran: Duration) -> Self {
+        if let Stage::Event(event) = &mut stage {
+            event.cut();
+        }
         let state = store.into_data();
         let (cause, summary) = trap::classify(error.as_ref(), &state, &purpose);
         let (log, stderr) = state.log.recent();

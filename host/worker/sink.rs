@@ -11,7 +11,7 @@ use wasmtime_wasi::{
 };
 
 use crate::{
-    capability::log::{Log, MAX_LINE_BYTES},
+    capability::log::{LINE_ROOM_BYTES, Log},
     facts::Level,
 };
 
@@ -50,7 +50,7 @@ impl Sink {
                 self.end(&mut partial);
             }
             partial.whole_bytes += piece.len();
-            let room = MAX_LINE_BYTES.saturating_sub(partial.line.len());
+            let room = LINE_ROOM_BYTES.saturating_sub(partial.line.len());
             partial.line.extend_from_slice(piece.get(..room).unwrap_or(piece));
         }
     }

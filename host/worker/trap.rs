@@ -33,7 +33,9 @@ pub(super) fn classify(error: Option<&wasmtime::Error>, state: &State, purpose: 
         };
         return (TrapCause::Timeout, format!("timed out after {} (limits.timeout) while waiting {what}", timeout()));
     };
-    if let Some(refused) = state.memory.refused_bytes() {
+    // A guest may live with a refusal and loop for ever all the same.
+    let refused = state.memory.refused_bytes().filter(|_| !matches!(error.downcast_ref(), Some(Trap::Interrupt)));
+    if let Some(refused) = refused {
         let (asked, cap) = (size(refused), state.memory.cap_bytes());
         let why = if refused > cap {
             format!("out of memory: {asked} asked for, the limit is {} (limits.memory)", size(cap))

@@ -20,6 +20,7 @@ fn metrics_are_prometheus_text() {
         ready: true,
         problems: 2,
         store_dropped: 0,
+        traps_lost: 3,
         resident_bytes: Some(1024),
         workers: &workers,
         checks: &checks,
@@ -45,6 +46,7 @@ fn metrics_are_prometheus_text() {
         "skep_check_latency_seconds{worker=\"pinger/nas\",subject=\"nas\"} 0.0125",
         "skep_check_certificate_expiry_timestamp_seconds{worker=\"pinger/nas\",subject=\"nas\"} 1796083200",
         "skep_store_dropped_total 0",
+        "skep_trap_records_lost_total 3",
         "process_resident_memory_bytes 1024",
     ] {
         assert!(text.lines().any(|found| found == line), "no line {line} in\n{text}");
