@@ -59,6 +59,7 @@ fn log_lines_past_a_thousand_a_second_are_counted_and_told_and_not_kept() {
     }
     let kept = host.log().lines().filter(|line| line.contains("worker=\"fresh\"") && line.contains("flood")).count();
     let seconds = start.elapsed().as_secs() as usize + 1;
+    assert!(kept >= 1_000, "{kept} lines kept: the pattern above must match");
     assert!(kept <= 1_000 * seconds, "{kept} lines kept in {seconds} s");
     let told = host.said("fresh").iter().filter(|text| text.contains(" dropped: ")).count();
     assert!((1..=2 * seconds).contains(&told), "{told} lines about dropped ones in {seconds} s");
@@ -99,8 +100,8 @@ fn the_65th_request_in_flight_gets_an_error_that_names_the_bound() {
 #[test]
 fn bodies_are_streamed_up_to_16_mib() {
     let site = Pages::plain();
-    // Far less memory than a body: nothing holds one whole.
     let host = flooded("grants = { http = { allow = [\"127.0.0.1\"] } }\nlimits = { memory = \"4MiB\" }");
+    let before = peak_kib(&host);
     let whole = host.call("flood", "body-in", &order(0, &site.url(&format!("/big/{}", 16 * MIB))));
     assert_eq!((&whole["read"], &whole["error"]), (&json!(16 * MIB), &Value::Null), "{whole:#}");
     let more = host.call("flood", "body-in", &order(0, &site.url(&format!("/big/{}", 16 * MIB + 1))));
@@ -111,9 +112,19 @@ fn bodies_are_streamed_up_to_16_mib() {
     assert_eq!((&whole["written"], &whole["answer"]), (&json!(16 * MIB), &json!("status 200")), "{whole:#}");
     let more = host.call("flood", "body-out", &order(17 * MIB, &site.url("/count")));
     assert!(more.to_string().contains("16777216"), "{more:#}");
+    // Four bodies of 16 MiB went through: had one been held whole, this would be more.
+    let grown = peak_kib(&host) - before;
+    assert!(grown < 12 << 10, "the host grew by {grown} KiB");
     let said = host.said("flood").join("\n");
     assert!(said.contains("larger than 16 MiB"), "the log names the bound for a person: {said}");
     healthy(&host);
+}
+
+/// The most memory the host has used so far.
+fn peak_kib(host: &Host) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 #[test]

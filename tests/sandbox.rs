@@ -68,6 +68,18 @@ fn a_worker_without_grants_gets_in_nowhere() {
 }
 
 #[test]
+fn an_error_shows_a_guest_nothing_of_the_host_whatever_its_environment_asks_for() {
+    let site = Pages::plain();
+    let host = Host::folders(&["flood"]).env("RUST_BACKTRACE", "full").env("RUST_LIB_BACKTRACE", "full").started();
+    host.running("flood", "[[worker]]\nname = \"flood\"\ncomponent = \"flood.wasm\"\ngrants = { http = { allow = [\"127.0.0.1\"] } }\n");
+    // The guest asks for the error's debug text, of a body too large on its way in and on its way out.
+    let told = host.call("flood", "body-in", &json!({ "url": site.url("/big/16777217") }).to_string());
+    assert_eq!(told["error"], "HTTP response body size exceeds limit: 16777216 bytes");
+    let told = host.call("flood", "body-out", &json!({ "url": site.url("/count"), "n": 17 << 20 }).to_string()).to_string();
+    assert!(!told.contains("backtrace") && !told.contains(".rs:"), "{told}");
+}
+
+#[test]
 fn a_grant_opens_what_it_names_and_nothing_beside() {
     let (granted, other) = (Pages::plain(), Pages::plain());
     let host = Host::with(&["snoop"]);

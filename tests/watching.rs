@@ -189,6 +189,13 @@ fn history_stays_within_the_bytes_it_was_given() {
         (host.worker("flood").unwrap()["events"]["ok"].as_u64() >= Some(100)).then_some(())
     });
     assert!(most > CAP / 4, "something was kept: {most}");
+    // YYYY-MM-DD.db is a day's first part, YYYY-MM-DD.2.db goes on: the oldest had to go.
+    let parts: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".db") && name != "rollup.db")
+        .collect();
+    assert!(!parts.is_empty() && parts.iter().all(|name| name.matches('.').count() == 2), "the first part is gone: {parts:?}");
     assert!(most < CAP + CAP / 2, "{most} bytes in {files} files under a cap of {CAP}");
     assert!(host.ok(&["doctor"]).contains("ok"));
 }
