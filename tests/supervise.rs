@@ -185,7 +185,7 @@ async fn the_end_of_the_old_is_not_held_against_the_new() {
     let spec = workers(&worker("w", "echo", "")).remove(0);
     let digest = component.digest.clone();
     bench.supervisor.update(Deployment { spec, component, held_back: None }, bench.http.closed("w"));
-    assert!(matches!(looping.await.unwrap(), Err(SuperviseError::Crashed(_))));
+    assert!(matches!(looping.await.unwrap(), Err(SuperviseError::Overran(_))));
     let after = when(&bench, "w", |view| view.state == WorkerState::Running && view.incarnation > before.incarnation).await;
     assert_eq!((after.digest.as_ref(), after.restarts), (Some(&digest), 0));
     assert!(facts.try_recv().is_err(), "nobody is told that the new component crashed: it would be rolled back");

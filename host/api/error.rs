@@ -84,7 +84,7 @@ impl From<SuperviseError> for ApiError {
             SuperviseError::Refused(_) => StatusCode::CONFLICT,
             SuperviseError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             SuperviseError::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            SuperviseError::Crashed(_) => StatusCode::BAD_GATEWAY,
+            SuperviseError::Crashed(_) | SuperviseError::Overran(_) => StatusCode::BAD_GATEWAY,
         };
         Self::new(status, error.to_string())
     }

@@ -4,8 +4,10 @@
 //! Must not decide restarts.
 
 pub mod bindings;
+pub mod caller;
 pub mod checks;
 pub mod grant;
 pub mod http;
 pub mod log;
 pub mod secrets;
+pub mod services;

@@ -6,7 +6,10 @@
 //!
 //! Knows nothing of workers, HTTP or manifests' text; the arithmetic is [`policy`]'s.
 
+mod named;
 pub mod policy;
+
+pub use self::named::{Limiters, Named};
 
 use std::{
     cmp::Reverse,

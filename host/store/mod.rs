@@ -17,6 +17,8 @@ mod error;
 mod events;
 mod generations;
 mod history;
+mod jobs;
+mod kv;
 mod queue;
 mod reader;
 mod rows;
@@ -49,6 +51,8 @@ use crate::facts::{Beat, CheckStatus, EventRecord, Evidence, HistoryPoint, Name,
 pub use self::{
     database::sqlite_version,
     error::StoreError,
+    jobs::*,
+    kv::*,
     seams::{DesiredLog, Leases},
 };
 

@@ -38,7 +38,7 @@ use crate::{
     journal::Journal,
     manifest::spec::WorkerSpec,
     store::{Leases, Store, StoreError},
-    worker::{Answer, Component, Engines, Event, MAX_METHOD_BYTES, MAX_PAYLOAD_BYTES},
+    worker::{Answer, Component, Engines, Event, HttpEvent, MAX_METHOD_BYTES, MAX_PAYLOAD_BYTES},
 };
 
 /// How far a listener of facts may fall behind.
@@ -87,6 +87,9 @@ pub enum SuperviseError {
     /// The event ended in a crash.
     #[error("the worker crashed: {0}")]
     Crashed(String),
+    /// The event ran out of its own time, which ended it.
+    #[error("the worker ran out of time: {0}")]
+    Overran(String),
     #[error("no answer in time")]
     Timeout,
 }
@@ -290,21 +293,42 @@ impl Supervisor {
         if !unit.deployed().deployment.component.surface.call {
             return Err(SuperviseError::Refused(format!("worker \"{name}\" answers no calls: its component exports no call-handler")));
         }
-        let replica = match replica {
-            None => pick(&unit).ok_or_else(|| SuperviseError::Refused(format!("worker \"{name}\" has no replica")))?,
-            Some(number) => unit
-                .replicas()
-                .into_iter()
-                .find(|replica| replica.number == number)
-                .ok_or_else(|| SuperviseError::NotFound(format!("{name}/{number}")))?,
-        };
+        let replica = self.replica(&unit, replica)?;
         let (reply, answer) = oneshot::channel();
-        let message = Message { event: Event::Call { method, payload }, due: self.services.clock.now(), reply: Some(reply), tick: None };
+        let message =
+            Message { event: Event::Call { method, payload, chain: None }, due: self.services.clock.now(), reply: Some(reply), tick: None };
         replica.post(&unit, &self.services, Box::new(message)).map_err(|(_, refusal)| refusal)?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(SuperviseError::Refused(format!("worker \"{name}\" went away before it answered"))),
             Err(_) => Err(SuperviseError::Timeout),
+        }
+    }
+
+    /// Hands an HTTP request to a free replica (`replica`: to that one). The response comes through the event's own channel; what is
+    /// answered here tells how the event ended, which may be later: its body streams.
+    pub fn request(
+        &self,
+        name: &str,
+        replica: Option<u32>,
+        event: Box<HttpEvent>,
+    ) -> Result<oneshot::Receiver<Result<Answer, SuperviseError>>, SuperviseError> {
+        let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
+        let replica = self.replica(&unit, replica)?;
+        let (reply, answer) = oneshot::channel();
+        let message = Message { event: Event::Http(event), due: self.services.clock.now(), reply: Some(reply), tick: None };
+        replica.post(&unit, &self.services, Box::new(message)).map_err(|(_, refusal)| refusal)?;
+        Ok(answer)
+    }
+
+    fn replica(&self, unit: &Unit, number: Option<u32>) -> Result<Arc<Replica>, SuperviseError> {
+        match number {
+            None => pick(unit).ok_or_else(|| SuperviseError::Refused(format!("worker \"{}\" has no replica", unit.name))),
+            Some(number) => unit
+                .replicas()
+                .into_iter()
+                .find(|replica| replica.number == number)
+                .ok_or_else(|| SuperviseError::NotFound(format!("{}/{number}", unit.name))),
         }
     }
 

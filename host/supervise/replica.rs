@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     capability::log::{Log, LogTarget, Meter},
-    facts::{InstanceMode, Level, WorkerState},
+    facts::{InstanceMode, Level, TrapCause, WorkerState},
     worker::{Answer, Crash, Ended, Event, Instance},
 };
 
@@ -242,6 +242,7 @@ impl Driver {
             Err((ended, starting)) => {
                 let reason = self.services.journal.masked(ended.sentence());
                 let error = match *ended {
+                    Ended::Crashed(Crash { cause: TrapCause::Timeout, .. }) => SuperviseError::Overran(reason),
                     Ended::Crashed(_) | Ended::Exited { .. } => SuperviseError::Crashed(reason),
                     Ended::Refused(_) | Ended::Unavailable(_) => {
                         SuperviseError::Refused(format!("worker \"{}\" could not take it: {reason}", self.unit.name))

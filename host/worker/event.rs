@@ -1,11 +1,21 @@
 //! What a worker is called for, and what can come of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::sync::oneshot;
+use wasmtime_wasi_http::WasiBody;
 
 use super::instance::Purpose;
-use crate::facts::{LogLine, TrapCause};
+use crate::{
+    capability::caller::Chain,
+    facts::{LogLine, TrapCause},
+    store::{LeasedJob, NewJob, Outcome},
+};
 
 /// The largest payload of a call, and of its answer, in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
@@ -17,10 +27,67 @@ pub(super) const ERROR_KEPT_BYTES: usize = 16 << 10;
 const INPUT_KEPT_BYTES: usize = 16 << 10;
 
 /// One event for one replica.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Event {
-    Tick { scheduled: Timestamp, sequence: u64, missed: u64 },
-    Call { method: String, payload: Vec<u8> },
+    Tick {
+        scheduled: Timestamp,
+        sequence: u64,
+        missed: u64,
+    },
+    Call {
+        method: String,
+        payload: Vec<u8>,
+        /// Whose calls led here.
+        chain: Option<Arc<Chain>>,
+    },
+    Job(Box<JobEvent>),
+    Http(Box<HttpEvent>),
+    Message {
+        topic: Arc<str>,
+        payload: Arc<[u8]>,
+        chain: Option<Arc<Chain>>,
+    },
+}
+
+/// One leased job.
+#[derive(Debug)]
+pub struct JobEvent {
+    pub job: LeasedJob,
+    /// The limiter whose permit was taken for it: the event's first request through the same one pays nothing.
+    pub prepaid: Option<Arc<str>>,
+}
+
+/// One HTTP request.
+pub struct HttpEvent {
+    /// Taken when the guest gets it.
+    pub exchange: Mutex<Option<Exchange>>,
+    pub chain: Option<Arc<Chain>>,
+    /// Method and path, for logs and trap records.
+    pub title: String,
+    /// What a body kept in memory weighs in the mailbox.
+    pub body_bytes: usize,
+}
+
+/// A request and the way back for its response, which may come before the guest is done: its body streams.
+pub struct Exchange {
+    pub request: http::Request<WasiBody>,
+    /// The request came over TLS, or a trusted proxy says so.
+    pub tls: bool,
+    /// The guest's response; a sentence when it answered with an error code. Dropped when the event ends without any.
+    pub respond: oneshot::Sender<Result<http::Response<WasiBody>, String>>,
+}
+
+impl std::fmt::Debug for HttpEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpEvent").field("title", &self.title).finish_non_exhaustive()
+    }
+}
+
+/// What a job's handler said, and what it pushed on ack.
+#[derive(Debug)]
+pub struct JobAnswer {
+    pub outcome: Outcome,
+    pub pushes: Vec<NewJob>,
 }
 
 impl Event {
@@ -29,6 +96,9 @@ impl Event {
         match self {
             Self::Tick { .. } => "tick".to_owned(),
             Self::Call { method, .. } => format!("call {method}"),
+            Self::Job(event) => format!("job {} of {}", event.job.id, event.job.queue),
+            Self::Http(event) => event.title.clone(),
+            Self::Message { topic, .. } => format!("message on {topic}"),
         }
     }
 
@@ -36,15 +106,24 @@ impl Event {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Tick { .. } => 0,
-            Self::Call { method, payload } => method.len() + payload.len(),
+            Self::Call { method, payload, .. } => method.len() + payload.len(),
+            Self::Job(event) => event.job.payload.len(),
+            Self::Http(event) => event.body_bytes,
+            Self::Message { payload, .. } => payload.len(),
         }
     }
 
     /// Lets go of what no trap record shows: crashes may queue up for the one who writes them down.
     pub(super) fn cut(&mut self) {
-        if let Self::Call { payload, .. } = self {
-            payload.truncate(INPUT_KEPT_BYTES);
-            payload.shrink_to_fit();
+        match self {
+            Self::Call { payload, .. } => {
+                payload.truncate(INPUT_KEPT_BYTES);
+                payload.shrink_to_fit();
+            }
+            Self::Job(event) => event.job.payload = Bytes::copy_from_slice(kept(&event.job.payload)),
+            Self::Http(event) => event.exchange = Mutex::default(),
+            Self::Message { payload, .. } if payload.len() > INPUT_KEPT_BYTES => *payload = kept(payload).into(),
+            Self::Message { .. } | Self::Tick { .. } => {}
         }
     }
 
@@ -54,16 +133,26 @@ impl Event {
             Self::Tick { scheduled, sequence, missed } => {
                 serde_json::json!({ "scheduled": scheduled, "sequence": sequence, "missed": missed }).to_string()
             }
-            Self::Call { payload, .. } => {
-                let kept = payload.get(..INPUT_KEPT_BYTES).unwrap_or(payload);
-                match std::str::from_utf8(kept) {
-                    Ok(text) => text.to_owned(),
-                    // A cut in the middle of a character is still text.
-                    Err(error) if error.error_len().is_none() => String::from_utf8_lossy(kept).into_owned(),
-                    Err(_) => kept.iter().take(INPUT_KEPT_BYTES / 2).map(|byte| format!("{byte:02x}")).collect(),
-                }
-            }
+            Self::Call { payload, .. } => shown(payload),
+            Self::Job(event) => shown(&event.job.payload),
+            Self::Http(event) => event.title.clone(),
+            Self::Message { payload, .. } => shown(payload),
         }
+    }
+}
+
+fn kept(payload: &[u8]) -> &[u8] {
+    payload.get(..INPUT_KEPT_BYTES).unwrap_or(payload)
+}
+
+/// Bytes as a person reads them: text, or hex.
+fn shown(payload: &[u8]) -> String {
+    let kept = kept(payload);
+    match std::str::from_utf8(kept) {
+        Ok(text) => text.to_owned(),
+        // A cut in the middle of a character is still text.
+        Err(error) if error.error_len().is_none() => String::from_utf8_lossy(kept).into_owned(),
+        Err(_) => kept.iter().take(INPUT_KEPT_BYTES / 2).map(|byte| format!("{byte:02x}")).collect(),
     }
 }
 

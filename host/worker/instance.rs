@@ -109,10 +109,11 @@ impl Instance {
                     scheduled_ms: u64::try_from(scheduled.as_millisecond()).unwrap_or_default(),
                     sequence: *sequence,
                     missed: *missed,
+                    timeout_ms: u64::try_from(purpose.timeout.as_millis()).unwrap_or(u64::MAX),
                 };
                 Ok(guest.call_tick(store, &info).await?.map(|()| Vec::new()).map_err(bounded))
             }
-            Event::Call { method, payload } => {
+            Event::Call { method, payload, .. } => {
                 let Some(guest) = call else { return Ok(Err("the component exports no call-handler".to_owned())) };
                 let answer = guest.call_call(store, method, payload).await?;
                 Ok(answer.map_err(bounded).and_then(|bytes| match bytes.len() {
@@ -120,6 +121,7 @@ impl Instance {
                     size => Err(format!("the answer has {size} bytes; at most {MAX_PAYLOAD_BYTES} (1 MiB) are passed on")),
                 }))
             }
+            Event::Job(_) | Event::Http(_) | Event::Message { .. } => Ok(Err("not yet".to_owned())),
         })
         .await;
         match handled {

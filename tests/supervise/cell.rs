@@ -108,7 +108,7 @@ impl Model {
 
     fn post(&mut self) {
         let (reply, caller) = oneshot::channel();
-        let event = Event::Call { method: "m".into(), payload: vec![0; 8] };
+        let event = Event::Call { method: "m".into(), payload: vec![0; 8], chain: None };
         self.posted += 1;
         match self.cell.accept(Box::new(Message { event, due: self.now, reply: Some(reply), tick: None })) {
             Ok(()) => {
