@@ -40,8 +40,8 @@ fn engine(c: &mut Criterion) {
         b.to_async(&runtime).iter(async || {
             let place = bench.engines.lean.events.clone().acquire_owned().await.unwrap();
             let instance = Instance::start(purpose.clone(), bench.context(), place).await.unwrap();
-            let (instance, answer) = instance.handle(tick()).await.unwrap();
-            answer.unwrap();
+            let (instance, handled) = instance.handle(tick(), 0).await.unwrap();
+            handled.answer.unwrap();
             drop(black_box(instance));
         });
     });

@@ -4,7 +4,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -12,10 +12,12 @@ use skep::{
     capability::{
         http::{Client, Settings},
         log::{Log, LogTarget},
+        services::{Rights, Services as Capabilities},
     },
     checks::Checks,
     clock::Clock,
     journal::Journal,
+    limiter::Limiters,
     manifest::{Parser, spec::WorkerSpec},
     store::{Store, StoreSettings},
     supervise::{Deployment, Services, Supervisor},
@@ -41,6 +43,7 @@ pub struct Bench {
     pub store: Store,
     pub journal: Journal,
     pub clock: Clock,
+    pub capabilities: Arc<Capabilities>,
     _folder: tempfile::TempDir,
 }
 
@@ -59,8 +62,27 @@ impl Bench {
         let (rechecks, _) = tokio::sync::mpsc::unbounded_channel();
         let checks = Checks::start(store.clone(), journal.clone(), clock, rechecks).await.unwrap();
         let http = Client::new(Settings::new(folder.path().into(), folder.path().join("secrets")), clock);
-        let services = Services::new(engines.clone(), clock, journal.clone(), checks.clone(), store.clone(), false);
-        Self { engines, components, supervisor: Supervisor::new(services), checks, http, store, journal, clock, _folder: folder }
+        let capabilities = Arc::new(Capabilities {
+            clock,
+            jobs: Arc::new(store.clone()),
+            kv: Arc::new(store.clone()),
+            limiters: Limiters::default(),
+            directory: OnceLock::new(),
+            rates: OnceLock::new(),
+        });
+        let services = Services::new(engines.clone(), clock, journal.clone(), checks.clone(), store.clone(), capabilities.clone(), false);
+        Self {
+            engines,
+            components,
+            supervisor: Supervisor::new(services),
+            checks,
+            http,
+            store,
+            journal,
+            clock,
+            capabilities,
+            _folder: folder,
+        }
     }
 
     pub async fn component(&self, guest: &str) -> Arc<Component> {
@@ -102,6 +124,9 @@ impl Bench {
             checks: self.checks.clone(),
             clock: self.clock,
             outbound: self.http.closed("bench"),
+            rights: Arc::new(Rights { worker: "bench".into(), grants: Arc::default(), services: self.capabilities.clone() }),
+            replica: 1,
+            command: None,
             log: Log::new(Arc::new(target)),
             memory_bytes: 64 << 20,
             note: Arc::new(|_| {}),

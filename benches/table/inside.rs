@@ -37,9 +37,9 @@ pub fn events() -> Vec<Row> {
             let place = bench.engines.lean.events.clone().acquire_owned().await.unwrap();
             let instance = Instance::start(purpose.clone(), bench.context(), place).await.unwrap();
             let tick = Event::Tick { scheduled: jiff::Timestamp::UNIX_EPOCH, sequence: 1, missed: 0 };
-            let (instance, answer) = instance.handle(tick).await.unwrap();
+            let (instance, handled) = instance.handle(tick, 0).await.unwrap();
             first.push(start.elapsed());
-            answer.unwrap();
+            handled.answer.unwrap();
             drop(instance);
         }
         bench.run("[[worker]]\nname = \"resident\"\ncomponent = \"echo.wasm\"\n").await;

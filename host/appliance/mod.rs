@@ -7,7 +7,7 @@ use std::{
     io::Write,
     os::unix::fs::DirBuilderExt,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -17,20 +17,24 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
 };
 
-use self::runner::Floor;
+use self::runner::{Floor, default_queue};
 use crate::{
     api::{self, Access, ApiState, HostFacts},
-    capability::http::{self, Client},
+    capability::{
+        self,
+        http::{self, Client},
+    },
     checks::{Checks, Recheck},
     clock::Clock,
     config::Settings,
     facts::Level,
     fleet::{self, Fleet},
     journal::Journal,
+    limiter::Limiters,
     manifest::{self, units::print_duration},
-    store::{Store, StoreError, StoreSettings},
+    store::{Jobs, Store, StoreError, StoreSettings},
     supervise::{Services, Supervisor},
-    trigger::{ingress, schedule::Scheduler},
+    trigger::{ingress, jobs::Feeders, schedule::Scheduler},
     worker::{Components, Engines},
 };
 
@@ -101,7 +105,19 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         let http = http.clone();
         Arc::new(move |text| http.mask(text).into_owned())
     });
-    let supervisor = Supervisor::new(Services::new(engines, clock, journal.clone(), checks.clone(), store.clone(), true));
+    let (jobs, limiters): (Arc<dyn Jobs>, _) = (Arc::new(store.clone()), Limiters::default());
+    jobs.configure(Vec::new(), default_queue());
+    let capabilities = Arc::new(capability::services::Services {
+        clock,
+        jobs: jobs.clone(),
+        kv: Arc::new(store.clone()),
+        limiters: limiters.clone(),
+        directory: OnceLock::new(),
+        rates: OnceLock::new(),
+    });
+    let services = Services::new(engines, clock, journal.clone(), checks.clone(), store.clone(), capabilities.clone(), true);
+    let supervisor = Supervisor::new(services);
+    let feeders = Feeders::new(supervisor.clone(), jobs.clone(), limiters.clone(), clock);
     let scheduler = Scheduler::start(supervisor.clone(), clock);
     tokio::spawn(confirm(rechecks, scheduler.clone()));
 
@@ -119,7 +135,9 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         http,
         journal: journal.clone(),
         clock,
-        limiters: Mutex::default(),
+        limiters,
+        jobs,
+        feeders,
     };
     let fleet = Fleet::start(
         fleet::Settings { manifests: settings.manifests.clone(), plugins: settings.plugins.clone(), defaults: settings.defaults.clone() },

@@ -2,11 +2,7 @@
 //!
 //! Turns one order of the fleet's into calls; decides nothing, waits for nothing.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::broadcast;
 
@@ -17,10 +13,12 @@ use crate::{
     facts::{Level, Name},
     fleet::{Order, Runner},
     journal::Journal,
-    limiter::Limiter,
-    manifest::spec::{LimiterSpec, Schedule, WorkerSpec},
+    limiter::{Limiter, Limiters},
+    manifest::spec::{LimiterSpec, QueueSpec, Schedule, WorkerSpec},
+    store::{Jobs, QueueSettings},
     supervise::{Deployment, Fact, Supervisor},
     trigger::{
+        jobs::Feeders,
         phase,
         schedule::{First, Scheduler},
     },
@@ -35,14 +33,16 @@ pub struct Floor {
     pub http: Arc<Client>,
     pub journal: Journal,
     pub clock: Clock,
-    pub limiters: Mutex<HashMap<String, Limiter>>,
+    pub limiters: Limiters,
+    pub jobs: Arc<dyn Jobs>,
+    pub feeders: Feeders,
 }
 
 impl Floor {
     fn outbound(&self, spec: &WorkerSpec) -> Arc<Outbound> {
         let grant = spec.run.grants.http.as_ref();
         let limiter = grant.and_then(|grant| match (&grant.limiter, grant.rate) {
-            (Some(name), _) => self.limiters.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned(),
+            (Some(name), _) => self.limiters.get(name),
             (None, Some(rate)) => Some(Limiter::new(rate, 1, self.clock)),
             (None, None) => None,
         });
@@ -91,6 +91,11 @@ fn cron_gap(expression: &str, timezone: &str, clock: Clock) -> Duration {
     longest
 }
 
+/// What a queue that nobody declares does.
+pub fn default_queue() -> QueueSettings {
+    QueueSettings { max_attempts: QueueSpec::MAX_ATTEMPTS, backoff: QueueSpec::BACKOFF, result_ttl: QueueSpec::RESULT_TTL }
+}
+
 fn deployment(order: Order<Component>) -> Deployment {
     Deployment { spec: order.spec, component: order.component, held_back: order.held_back }
 }
@@ -101,6 +106,7 @@ impl Runner<Component> for Floor {
         self.watch(&spec);
         self.supervisor.create(deployment(order), self.outbound(&spec));
         self.schedule(&spec, if at_start { First::Spread } else { First::Now });
+        self.feeders.set(&spec);
     }
 
     fn update(&self, order: Order<Component>) {
@@ -109,6 +115,7 @@ impl Runner<Component> for Floor {
         self.checks.renew(&spec.name);
         self.supervisor.update(deployment(order), self.outbound(&spec));
         self.schedule(&spec, First::Now);
+        self.feeders.set(&spec);
     }
 
     fn amend(&self, order: Order<Component>) {
@@ -120,30 +127,28 @@ impl Runner<Component> for Floor {
         if before.is_some_and(|before| before != spec.live.paused) {
             self.schedule(&spec, First::Now);
         }
+        self.feeders.set(&spec);
     }
 
     fn remove(&self, name: &str) {
         self.scheduler.clear(name.into());
+        self.feeders.clear(name);
         self.supervisor.remove(name);
         self.checks.remove(name);
         self.journal.forget(name);
     }
 
     fn limiters(&self, specs: Vec<Arc<LimiterSpec>>) {
-        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
-        limiters.retain(|name, _| specs.iter().any(|spec| spec.name == *name));
-        for spec in specs {
-            match limiters.get(&spec.name) {
-                // Workers hold on to it: the rate changes under them, nobody restarts.
-                Some(limiter) => {
-                    limiter.set_rate(spec.rate);
-                    limiter.set_burst(spec.burst);
-                }
-                None => {
-                    limiters.insert(spec.name.clone(), Limiter::new(spec.rate, spec.burst, self.clock));
-                }
-            }
-        }
+        self.limiters.declare(specs, self.clock);
+    }
+
+    fn queues(&self, specs: Vec<Arc<QueueSpec>>) {
+        let settings = |spec: &Arc<QueueSpec>| {
+            let QueueSpec { max_attempts, backoff, result_ttl, .. } = **spec;
+            (spec.name.as_str().into(), QueueSettings { max_attempts, backoff, result_ttl })
+        };
+        self.jobs.configure(specs.iter().map(settings).collect(), default_queue());
+        self.feeders.queues(&specs);
     }
 
     fn facts(&self) -> broadcast::Receiver<Fact> {

@@ -127,6 +127,10 @@ impl<C: Part> Reconciler<C> {
         if limiters != before.limiters() {
             runner.limiters(limiters);
         }
+        let queues = self.applied.queues();
+        if queues != before.queues() {
+            runner.queues(queues);
+        }
         for change in changes {
             match change {
                 Change::Remove(unit) => runner.remove(&unit.spec.name),

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     facts::{Digest, Name},
-    manifest::spec::{FileSpec, LimiterSpec, WorkerSpec},
+    manifest::spec::{FileSpec, LimiterSpec, QueueSpec, WorkerSpec},
 };
 
 /// One worker as it shall run.
@@ -79,6 +79,11 @@ impl Desired {
     /// What each file declares.
     pub fn files(&self) -> &BTreeMap<Arc<str>, Arc<FileSpec>> {
         &self.files
+    }
+
+    /// All declared queues, in file and list order.
+    pub fn queues(&self) -> Vec<Arc<QueueSpec>> {
+        self.files.values().flat_map(|spec| &spec.queues).cloned().collect()
     }
 
     /// All named limiters, in file and list order.

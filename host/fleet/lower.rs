@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     facts::Digest,
-    manifest::spec::{LimiterSpec, RunSpec, WorkerSpec},
+    manifest::spec::{LimiterSpec, QueueSpec, RunSpec, WorkerSpec},
     store::{Generation, Store, StoreError},
     supervise::Fact,
     worker::{Component, ComponentError, Components},
@@ -43,6 +43,8 @@ pub trait Runner<C>: Send + Sync + 'static {
     fn remove(&self, name: &str);
     /// All named limiters, whenever one of them changed.
     fn limiters(&self, limiters: Vec<Arc<LimiterSpec>>);
+    /// All declared queues, whenever one of them changed; before the workers that use them.
+    fn queues(&self, queues: Vec<Arc<QueueSpec>>);
     /// What supervision finds out about components.
     fn facts(&self) -> broadcast::Receiver<Fact>;
 }

@@ -1,20 +1,24 @@
 //! Supervision: workers, their replicas and incarnations, and what happens when one crashes.
 //!
-//! `policy` decides (pure), `cell` is a replica's state machine (plain code under one lock), `replica` carries it out (one driver
-//! task), `unit` is one worker with its facts. Nobody else enters an instance. Knows no manifests folder and no schedule.
+//! `policy` decides (pure), `cell` is a replica's state machine (plain code under one lock), `lane` carries it out, `replica` is the way
+//! in, `unit` is one worker with its facts; `waits` knows who waits for whom. Nobody else enters an instance. Knows no manifests folder and no schedule.
 
 pub mod cell;
+mod directory;
+mod lane;
+mod message;
 pub mod policy;
 mod recorder;
 mod replica;
 mod unit;
 mod view;
+mod waits;
 
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -24,21 +28,27 @@ use tokio::{
     time::Instant,
 };
 
+pub use self::message::{JobEnd, JobSink, JobTicket};
 use self::{
-    cell::{Control, Message, Phase},
+    cell::{Control, Message, Phase, Reply},
+    directory::Registry,
     recorder::Recorder,
     replica::Replica,
     unit::{Deployed, Unit},
+    waits::Waits,
 };
 use crate::{
-    capability::http::Outbound,
+    capability::{
+        http::Outbound,
+        services::{Rights, Services as Capabilities},
+    },
     checks::Checks,
     clock::Clock,
     facts::{Digest, Level, Name, Why, WorkerView},
     journal::Journal,
-    manifest::spec::WorkerSpec,
+    manifest::{spec::WorkerSpec, units::print_duration},
     store::{Leases, Store, StoreError},
-    worker::{Answer, Component, Engines, Event, HttpEvent, MAX_METHOD_BYTES, MAX_PAYLOAD_BYTES},
+    worker::{Answer, Component, Engines, Event, HttpEvent, JobEvent, MAX_METHOD_BYTES, MAX_PAYLOAD_BYTES},
 };
 
 /// How far a listener of facts may fall behind.
@@ -114,6 +124,12 @@ pub struct Services {
     recorder: Recorder,
     facts: broadcast::Sender<Fact>,
     changed: watch::Sender<u64>,
+    /// What guests may ask of the host.
+    capabilities: Arc<Capabilities>,
+    waits: Waits,
+    /// The topics that workers listen to.
+    listeners: RwLock<BTreeMap<Name, Box<[String]>>>,
+    events: AtomicU64,
     /// The host is on its way down: nothing is started any more.
     closing: AtomicBool,
     /// Off in tests: backoffs are exact.
@@ -122,10 +138,19 @@ pub struct Services {
 
 impl Services {
     /// Needs a runtime: starts the recorder.
-    pub fn new(engines: Arc<Engines>, clock: Clock, journal: Journal, checks: Checks, store: Store, jitter: bool) -> Self {
+    pub fn new(
+        engines: Arc<Engines>,
+        clock: Clock,
+        journal: Journal,
+        checks: Checks,
+        store: Store,
+        capabilities: Arc<Capabilities>,
+        jitter: bool,
+    ) -> Self {
         let recorder = Recorder::start(Some(store.clone()), journal.clone(), clock);
         let (facts, changed) = (broadcast::channel(FACT_SLACK).0, watch::channel(0).0);
-        Self { engines, clock, journal, checks, store, recorder, facts, changed, closing: AtomicBool::new(false), jitter }
+        let (waits, listeners, events, closing) = Default::default();
+        Self { engines, clock, journal, checks, store, recorder, facts, changed, capabilities, waits, listeners, events, closing, jitter }
     }
 
     fn changed(&self) {
@@ -144,6 +169,11 @@ impl Services {
         if self.jitter { fastrand::f64() } else { 0.0 }
     }
 
+    /// A number no other event of this host has.
+    fn next_event(&self) -> u64 {
+        self.events.fetch_add(1, Ordering::Relaxed)
+    }
+
     async fn claim(&self, worker: &Name, replica: u32) -> Result<u64, StoreError> {
         Leases::claim(&self.store, worker, replica).await
     }
@@ -153,19 +183,26 @@ impl Services {
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     services: Arc<Services>,
-    units: Arc<RwLock<BTreeMap<Name, Arc<Unit>>>>,
+    units: Units,
 }
 
+type Units = Arc<RwLock<BTreeMap<Name, Arc<Unit>>>>;
+
 impl Supervisor {
+    /// Workers find each other through it from here on.
     pub fn new(services: Services) -> Self {
-        Self { services: Arc::new(services), units: Arc::default() }
+        let supervisor = Self { services: Arc::new(services), units: Arc::default() };
+        // The first one stays: a host has one supervisor.
+        let _ = supervisor.services.capabilities.directory.set(Arc::new(Registry::of(&supervisor)));
+        supervisor
     }
 
     /// Starts a worker that wasn't there.
     pub fn create(&self, deployment: Deployment, outbound: Arc<Outbound>) {
-        let deployed = deployed(deployment, outbound);
+        let deployed = deployed(deployment, outbound, &self.services);
         let unit = Arc::new(Unit::new(deployed.clone()));
         self.units.write().unwrap_or_else(PoisonError::into_inner).insert(unit.name.clone(), unit.clone());
+        self.listen(&unit.name, &deployed.run().topics);
         self.resize(&unit, &deployed);
         self.services.changed();
     }
@@ -173,8 +210,9 @@ impl Supervisor {
     /// Replaces spec or component; replicas restart after their event in flight.
     pub fn update(&self, deployment: Deployment, outbound: Arc<Outbound>) {
         let Some(unit) = self.unit(&deployment.spec.name) else { return self.create(deployment, outbound) };
-        let deployed = deployed(deployment, outbound);
+        let deployed = deployed(deployment, outbound, &self.services);
         unit.set_deployed(deployed.clone());
+        self.listen(&unit.name, &deployed.run().topics);
         for replica in unit.replicas() {
             replica.redeploy(&unit, &self.services, &deployed);
         }
@@ -186,7 +224,12 @@ impl Supervisor {
     pub fn amend(&self, deployment: Deployment) {
         let Some(unit) = self.unit(&deployment.spec.name) else { return };
         let before = unit.deployed();
-        let deployed = Arc::new(Deployed { deployment, outbound: before.outbound.clone(), config: before.config.clone() });
+        let deployed = Arc::new(Deployed {
+            deployment,
+            outbound: before.outbound.clone(),
+            rights: before.rights.clone(),
+            config: before.config.clone(),
+        });
         unit.set_deployed(deployed.clone());
         self.resize(&unit, &deployed);
         self.services.changed();
@@ -196,6 +239,7 @@ impl Supervisor {
     pub fn remove(&self, name: &str) {
         let removed = self.units.write().unwrap_or_else(PoisonError::into_inner).remove(name);
         let Some(unit) = removed else { return };
+        self.listen(&unit.name, &[]);
         for replica in unit.take_replicas() {
             replica.ask(&unit, &self.services, Control::Remove);
         }
@@ -280,24 +324,16 @@ impl Supervisor {
         deadline: Duration,
     ) -> Result<Answer, SuperviseError> {
         let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
-        if method.len() > MAX_METHOD_BYTES {
-            let bytes = method.len();
-            return Err(SuperviseError::TooLarge(format!("the method's name has {bytes} bytes; it has at most {MAX_METHOD_BYTES}")));
-        }
-        if payload.len() > MAX_PAYLOAD_BYTES {
-            return Err(SuperviseError::TooLarge(format!(
-                "the payload has {} bytes; a call carries at most {MAX_PAYLOAD_BYTES} (1 MiB)",
-                payload.len()
-            )));
-        }
-        if !unit.deployed().deployment.component.surface.call {
-            return Err(SuperviseError::Refused(format!("worker \"{name}\" answers no calls: its component exports no call-handler")));
-        }
+        callable(&unit, &method, &payload)?;
         let replica = self.replica(&unit, replica)?;
         let (reply, answer) = oneshot::channel();
-        let message =
-            Message { event: Event::Call { method, payload, chain: None }, due: self.services.clock.now(), reply: Some(reply), tick: None };
-        replica.post(&unit, &self.services, Box::new(message)).map_err(|(_, refusal)| refusal)?;
+        let message = Message {
+            event: Event::Call { method, payload, chain: None },
+            due: self.services.clock.now(),
+            reply: Reply::Caller(reply),
+            tick: None,
+        };
+        replica.post_here(&unit, &self.services, Box::new(message)).await.map_err(|(_, refusal)| refusal)?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(SuperviseError::Refused(format!("worker \"{name}\" went away before it answered"))),
@@ -316,19 +352,37 @@ impl Supervisor {
         let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
         let replica = self.replica(&unit, replica)?;
         let (reply, answer) = oneshot::channel();
-        let message = Message { event: Event::Http(event), due: self.services.clock.now(), reply: Some(reply), tick: None };
+        let message = Message { event: Event::Http(event), due: self.services.clock.now(), reply: Reply::Caller(reply), tick: None };
         replica.post(&unit, &self.services, Box::new(message)).map_err(|(_, refusal)| refusal)?;
         Ok(answer)
+    }
+
+    /// Hands a leased job to a free replica. Err: it was not taken; the ticket has told so.
+    pub fn job(&self, name: &str, event: JobEvent, ticket: JobTicket) -> Result<(), SuperviseError> {
+        let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
+        let replica = self.replica(&unit, None)?;
+        let message = Message { event: Event::Job(Box::new(event)), due: self.services.clock.now(), reply: Reply::Job(ticket), tick: None };
+        replica.post(&unit, &self.services, Box::new(message)).map_err(|(_, refusal)| refusal)
+    }
+
+    /// Waits until some replica takes events.
+    pub async fn until_open(&self, name: &str) {
+        loop {
+            // A worker that isn't there yet comes with a change of desired state, which whoever asks hears of.
+            let Some(unit) = self.unit(name) else { return std::future::pending().await };
+            let mut moved = std::pin::pin!(unit.moved.notified());
+            moved.as_mut().enable();
+            if unit.with_replicas(|all| all.iter().any(|replica| replica.cell().open())) {
+                return;
+            }
+            moved.await;
+        }
     }
 
     fn replica(&self, unit: &Unit, number: Option<u32>) -> Result<Arc<Replica>, SuperviseError> {
         match number {
             None => pick(unit).ok_or_else(|| SuperviseError::Refused(format!("worker \"{}\" has no replica", unit.name))),
-            Some(number) => unit
-                .replicas()
-                .into_iter()
-                .find(|replica| replica.number == number)
-                .ok_or_else(|| SuperviseError::NotFound(format!("{}/{number}", unit.name))),
+            Some(number) => unit.replica(number).ok_or_else(|| SuperviseError::NotFound(format!("{}/{number}", unit.name))),
         }
     }
 
@@ -422,7 +476,7 @@ fn offer_tick(unit: &Arc<Unit>, services: &Arc<Services>, due: Instant, schedule
     let Some(replica) = pick(unit) else { return Ticked::Skipped };
     let missed = unit.facts.missed_since.swap(0, Ordering::Relaxed);
     let sequence = unit.facts.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-    let message = Message { event: Event::Tick { scheduled, sequence, missed }, due, reply: None, tick: Some(guard) };
+    let message = Message { event: Event::Tick { scheduled, sequence, missed }, due, reply: Reply::Nobody, tick: Some(guard) };
     match replica.post(unit, services, Box::new(message)) {
         Ok(()) => Ticked::Sent,
         // Nothing was told to anybody; undone before the refused message frees the worker for the next tick.
@@ -434,9 +488,40 @@ fn offer_tick(unit: &Arc<Unit>, services: &Arc<Services>, due: Instant, schedule
     }
 }
 
-fn deployed(deployment: Deployment, outbound: Arc<Outbound>) -> Arc<Deployed> {
+fn deployed(deployment: Deployment, outbound: Arc<Outbound>, services: &Services) -> Arc<Deployed> {
     let config = deployment.spec.run.config.to_string().into();
-    Arc::new(Deployed { deployment, outbound, config })
+    let (worker, grants) = (deployment.spec.name.clone(), deployment.spec.run.grants.clone());
+    let rights = Arc::new(Rights { worker, grants, services: services.capabilities.clone() });
+    Arc::new(Deployed { deployment, outbound, rights, config })
+}
+
+/// Whether a worker takes such a call at all.
+fn callable(unit: &Unit, method: &str, payload: &[u8]) -> Result<(), SuperviseError> {
+    if method.len() > MAX_METHOD_BYTES {
+        let bytes = method.len();
+        return Err(SuperviseError::TooLarge(format!("the method's name has {bytes} bytes; it has at most {MAX_METHOD_BYTES}")));
+    }
+    if payload.len() > MAX_PAYLOAD_BYTES {
+        return Err(SuperviseError::TooLarge(format!(
+            "the payload has {} bytes; a call carries at most {MAX_PAYLOAD_BYTES} (1 MiB)",
+            payload.len()
+        )));
+    }
+    if !unit.deployed().deployment.component.surface.call {
+        let name = &unit.name;
+        return Err(SuperviseError::Refused(format!("worker \"{name}\" answers no calls: its component exports no call-handler")));
+    }
+    Ok(())
+}
+
+/// A duration as people say it.
+fn short(duration: Duration) -> String {
+    let rounded = if duration.as_secs() >= 10 {
+        Duration::from_secs(duration.as_secs())
+    } else {
+        Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    };
+    print_duration(rounded)
 }
 
 /// A free replica if there is one, else the one with the shortest queue among those that run.
@@ -448,7 +533,7 @@ fn pick(unit: &Unit) -> Option<Arc<Replica>> {
             .iter()
             .min_by_key(|replica| {
                 let cell = replica.cell();
-                let down = !matches!(cell.phase, Phase::Ready | Phase::Starting);
+                let down = !cell.open();
                 (down, !cell.idle(), cell.waiting())
             })
             .cloned(),

@@ -11,12 +11,14 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::{Deployment, Services, replica::Replica};
 use crate::{
     capability::{
         http::Outbound,
         log::{Log, cut},
+        services::Rights,
     },
     facts::{Level, Name},
     manifest::spec::RunSpec,
@@ -31,6 +33,7 @@ const ERROR_BYTES: usize = 4 << 10;
 pub struct Deployed {
     pub deployment: Deployment,
     pub outbound: Arc<Outbound>,
+    pub rights: Arc<Rights>,
     /// The config as JSON, as `init` gets it.
     pub config: Arc<str>,
 }
@@ -38,6 +41,11 @@ pub struct Deployed {
 impl Deployed {
     pub fn run(&self) -> &RunSpec {
         &self.deployment.spec.run
+    }
+
+    /// Runs a command of its own, without a schedule.
+    pub fn is_service(&self) -> bool {
+        self.run().command.is_some() && self.run().schedule.is_none()
     }
 }
 
@@ -47,6 +55,8 @@ pub struct Unit {
     deployed: RwLock<Arc<Deployed>>,
     replicas: Mutex<Vec<Arc<Replica>>>,
     pub facts: Facts,
+    /// A replica came up or went down.
+    pub moved: Notify,
     /// A tick is queued or running: one at a time, never piled up.
     ticking: AtomicBool,
     /// Another tick shall follow the one under way: the worker changed meanwhile.
@@ -65,6 +75,10 @@ pub struct Facts {
     /// Ticks skipped in all, and since the last one that was handed over.
     pub missed: AtomicU64,
     pub missed_since: AtomicU64,
+    /// Topic messages nobody could take, in all.
+    pub messages_missed: AtomicU64,
+    /// The last one was missed, too.
+    behind: AtomicBool,
     /// Microseconds the last tick started late; negative before the first.
     lateness_us: AtomicI64,
     /// When the next tick is due, in milliseconds since the epoch; 0 for none.
@@ -91,6 +105,16 @@ impl Facts {
     pub fn miss(&self, ticks: u64) {
         self.missed.fetch_add(ticks, Ordering::Relaxed);
         self.missed_since.fetch_add(ticks, Ordering::Relaxed);
+    }
+
+    /// Counts a message that was missed; whether it is the first of a stretch.
+    pub fn miss_message(&self) -> bool {
+        self.messages_missed.fetch_add(1, Ordering::Relaxed);
+        !self.behind.swap(true, Ordering::Relaxed)
+    }
+
+    pub fn keeps_up(&self) {
+        self.behind.store(false, Ordering::Relaxed);
     }
 
     pub fn set_trap(&self, summary: &str, trap: &str) {
@@ -140,6 +164,7 @@ impl Unit {
             deployed: RwLock::new(deployed),
             replicas: Mutex::default(),
             facts: Facts { lateness_us: AtomicI64::new(-1), ..Facts::default() },
+            moved: Notify::new(),
             ticking: AtomicBool::new(false),
             owed: AtomicBool::new(false),
         }
@@ -155,6 +180,10 @@ impl Unit {
 
     pub fn replicas(&self) -> Vec<Arc<Replica>> {
         self.with_replicas(<[_]>::to_vec)
+    }
+
+    pub fn replica(&self, number: u32) -> Option<Arc<Replica>> {
+        self.with_replicas(|all| all.iter().find(|replica| replica.number == number).cloned())
     }
 
     pub fn with_replicas<T>(&self, look: impl FnOnce(&[Arc<Replica>]) -> T) -> T {
@@ -203,7 +232,7 @@ impl Unit {
         })
     }
 
-    pub fn context(self: &Arc<Self>, deployed: &Deployed, services: &Services, log: Log) -> Context {
+    pub fn context(self: &Arc<Self>, deployed: &Deployed, services: &Services, log: Log, replica: u32) -> Context {
         let note = {
             let (unit, log, journal) = (self.clone(), log.clone(), services.journal.clone());
             Arc::new(move |sentence: &str| {
@@ -218,6 +247,9 @@ impl Unit {
             clock: services.clock,
             outbound: deployed.outbound.clone(),
             log,
+            replica,
+            rights: deployed.rights.clone(),
+            command: deployed.run().command.clone().map(Box::new),
             memory_bytes: deployed.run().limits.memory_bytes,
         }
     }

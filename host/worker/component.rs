@@ -7,12 +7,15 @@ use wasmtime::{
     component::{Component as Code, InstancePre, types::ComponentItem},
 };
 
+use wasmtime_wasi::p2::bindings::exports::wasi::cli::run;
+use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler;
+
 use super::{
     engine::{EngineKind, Runtime},
     state::State,
 };
 use crate::{
-    capability::bindings::exports::skep::worker::{call_handler, lifecycle, schedule_handler},
+    capability::bindings::exports::skep::worker::{call_handler, job_handler, lifecycle, message_handler, schedule_handler},
     facts::Digest,
     manifest::spec::RunSpec,
 };
@@ -35,6 +38,8 @@ pub struct Surface {
     pub lifecycle: bool,
     pub schedule: bool,
     pub call: bool,
+    pub jobs: bool,
+    pub messages: bool,
     /// `wasi:http/incoming-handler`
     pub http: bool,
     /// `wasi:cli/run`
@@ -59,6 +64,8 @@ impl Surface {
                 "skep:worker/lifecycle" => surface.lifecycle = true,
                 "skep:worker/schedule-handler" => surface.schedule = true,
                 "skep:worker/call-handler" => surface.call = true,
+                "skep:worker/job-handler" => surface.jobs = true,
+                "skep:worker/message-handler" => surface.messages = true,
                 "wasi:http/incoming-handler" => surface.http = true,
                 "wasi:cli/run" => surface.command = true,
                 _ => {}
@@ -69,10 +76,15 @@ impl Surface {
 
     /// The triggers it can serve, by their manifest keys.
     pub fn triggers(&self) -> Vec<&'static str> {
-        [(self.schedule, "schedule"), (self.call, "call"), (self.http, "http"), (self.command, "command")]
-            .into_iter()
-            .filter_map(|(has, key)| has.then_some(key))
-            .collect()
+        let all = [
+            (self.schedule, "schedule"),
+            (self.jobs, "jobs"),
+            (self.http, "http"),
+            (self.messages, "topics"),
+            (self.call, "call"),
+            (self.command, "command"),
+        ];
+        all.into_iter().filter_map(|(has, key)| has.then_some(key)).collect()
     }
 }
 
@@ -100,6 +112,10 @@ pub struct Component {
     pub(super) lifecycle: Option<lifecycle::GuestIndices>,
     pub(super) schedule: Option<schedule_handler::GuestIndices>,
     pub(super) call: Option<call_handler::GuestIndices>,
+    pub(super) jobs: Option<job_handler::GuestIndices>,
+    pub(super) messages: Option<message_handler::GuestIndices>,
+    pub(super) http: Option<incoming_handler::GuestIndices>,
+    pub(super) command: Option<run::GuestIndices>,
 }
 
 impl std::fmt::Debug for Component {
@@ -113,7 +129,8 @@ impl Component {
     pub(super) fn link(runtime: &Runtime, code: &Code, surface: Surface, digest: Digest, bytes: u64) -> Result<Self, String> {
         if surface.triggers().is_empty() {
             return Err(format!(
-                "exports no trigger this host can serve (found: {}); export skep:worker/schedule-handler or skep:worker/call-handler",
+                "exports no trigger this host can serve (found: {}); export a handler of skep:worker, wasi:http/incoming-handler or \
+                 wasi:cli/run",
                 if surface.exports.is_empty() { "nothing".to_owned() } else { surface.exports.join(", ") }
             ));
         }
@@ -124,6 +141,10 @@ impl Component {
             lifecycle: surface.lifecycle.then(|| lifecycle::GuestIndices::new(&pre)).transpose().map_err(wrong)?,
             schedule: surface.schedule.then(|| schedule_handler::GuestIndices::new(&pre)).transpose().map_err(wrong)?,
             call: surface.call.then(|| call_handler::GuestIndices::new(&pre)).transpose().map_err(wrong)?,
+            jobs: surface.jobs.then(|| job_handler::GuestIndices::new(&pre)).transpose().map_err(wrong)?,
+            messages: surface.messages.then(|| message_handler::GuestIndices::new(&pre)).transpose().map_err(wrong)?,
+            http: surface.http.then(|| incoming_handler::GuestIndices::new(&pre)).transpose().map_err(wrong)?,
+            command: surface.command.then(|| run::GuestIndices::new(&pre)).transpose().map_err(wrong)?,
             digest,
             surface,
             bytes,
@@ -142,6 +163,12 @@ impl Component {
             }
         } else if run.schedule.is_some() && !self.surface.schedule {
             return missing("schedule", "skep:worker/schedule-handler");
+        }
+        if run.jobs.is_some() && !self.surface.jobs {
+            return missing("jobs", "skep:worker/job-handler");
+        }
+        if !run.topics.is_empty() && !self.surface.messages {
+            return missing("topics", "skep:worker/message-handler");
         }
         if run.http.is_some() && !self.surface.http {
             return missing("http", "wasi:http/incoming-handler");

@@ -45,7 +45,6 @@ pub enum Event {
     Message {
         topic: Arc<str>,
         payload: Arc<[u8]>,
-        chain: Option<Arc<Chain>>,
     },
 }
 
@@ -61,6 +60,7 @@ pub struct JobEvent {
 pub struct HttpEvent {
     /// Taken when the guest gets it.
     pub exchange: Mutex<Option<Exchange>>,
+    /// Whose requests led here, where it came from another worker.
     pub chain: Option<Arc<Chain>>,
     /// Method and path, for logs and trap records.
     pub title: String,
@@ -83,6 +83,14 @@ impl std::fmt::Debug for HttpEvent {
     }
 }
 
+/// An event that came back.
+#[derive(Debug)]
+pub struct Handled {
+    /// For a job: whether it was done, or why not.
+    pub answer: Answer,
+    pub job: Option<JobAnswer>,
+}
+
 /// What a job's handler said, and what it pushed on ack.
 #[derive(Debug)]
 pub struct JobAnswer {
@@ -91,6 +99,30 @@ pub struct JobAnswer {
 }
 
 impl Event {
+    /// Whose calls led to it.
+    pub fn chain(&self) -> Option<&Arc<Chain>> {
+        match self {
+            Self::Call { chain, .. } => chain.as_ref(),
+            Self::Http(event) => event.chain.as_ref(),
+            Self::Tick { .. } | Self::Job(_) | Self::Message { .. } => None,
+        }
+    }
+
+    /// The job in hand and its attempt.
+    pub(super) fn job(&self) -> Option<(uuid::Uuid, u32)> {
+        match self {
+            Self::Job(event) => Some((event.job.id, event.job.attempt)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn prepaid(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Job(event) => event.prepaid.clone(),
+            _ => None,
+        }
+    }
+
     /// What it is called in records and logs.
     pub fn title(&self) -> String {
         match self {
@@ -180,6 +212,8 @@ pub struct Crash {
 pub(super) enum Stage {
     Init,
     Event(Event),
+    /// A service's command.
+    Serve,
     Stop,
 }
 

@@ -12,24 +12,29 @@ use std::{
 };
 
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{AsContextMut, Store, UpdateDeadline};
+use wasmtime_wasi::p2::bindings::exports::wasi::cli::run;
+use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler;
 
 use super::{
     component::Component,
     engine::Engines,
-    event::{Answer, Crash, ERROR_KEPT_BYTES, Ended, Event, MAX_PAYLOAD_BYTES, Stage},
+    enter::{bounded, enter},
+    event::{Crash, Ended, Event, Handled, Stage},
     limits::MAX_CALL_BYTES,
-    state::{Context, Deadline, State},
+    state::{Context, Deadline, Errand, State},
     trap,
 };
-use crate::capability::{
-    bindings::exports::skep::worker::{call_handler, lifecycle, schedule_handler},
-    log::cut,
+use crate::{
+    capability::bindings::exports::skep::worker::{call_handler, job_handler, lifecycle, message_handler, schedule_handler},
+    facts::Name,
 };
-use crate::facts::Name;
+
+/// A service has no deadline; kept in range of what clocks can add.
+const FOREVER: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// What an instance is of and for; the same for all events of a deployment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Purpose {
     pub engines: Arc<Engines>,
     pub component: Arc<Component>,
@@ -43,12 +48,36 @@ pub struct Purpose {
 /// A live instance.
 pub struct Instance {
     store: Store<State>,
-    lifecycle: Option<lifecycle::Guest>,
-    schedule: Option<schedule_handler::Guest>,
-    call: Option<call_handler::Guest>,
+    guest: Guest,
     purpose: Arc<Purpose>,
     /// Its place in the pool; given back after the Store is gone (fields drop in order).
     _place: OwnedSemaphorePermit,
+}
+
+/// What of the guest can be entered.
+pub(super) struct Guest {
+    lifecycle: Option<lifecycle::Guest>,
+    pub(super) schedule: Option<schedule_handler::Guest>,
+    pub(super) call: Option<call_handler::Guest>,
+    pub(super) jobs: Option<job_handler::Guest>,
+    pub(super) messages: Option<message_handler::Guest>,
+    pub(super) http: Option<incoming_handler::Guest>,
+    pub(super) command: Option<run::Guest>,
+}
+
+impl Guest {
+    fn load(component: &Component, mut store: impl AsContextMut, instance: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
+        let mut store = store.as_context_mut();
+        Ok(Self {
+            lifecycle: component.lifecycle.as_ref().map(|indices| indices.load(&mut store, instance)).transpose()?,
+            schedule: component.schedule.as_ref().map(|indices| indices.load(&mut store, instance)).transpose()?,
+            call: component.call.as_ref().map(|indices| indices.load(&mut store, instance)).transpose()?,
+            jobs: component.jobs.as_ref().map(|indices| indices.load(&mut store, instance)).transpose()?,
+            messages: component.messages.as_ref().map(|indices| indices.load(&mut store, instance)).transpose()?,
+            http: component.http.as_ref().map(|indices| indices.load(&mut store, instance)).transpose()?,
+            command: component.command.as_ref().map(|indices| indices.load(&mut store, instance)).transpose()?,
+        })
+    }
 }
 
 impl std::fmt::Debug for Instance {
@@ -75,66 +104,58 @@ impl Instance {
         });
         let started = {
             let purpose = &purpose;
-            entered(&mut store, purpose, async move |store| {
+            entered(&mut store, purpose, Errand::default(), async move |store| {
                 let instance = purpose.component.pre.instantiate_async(&mut *store).await?;
-                let component = &purpose.component;
-                let lifecycle = component.lifecycle.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
-                let schedule = component.schedule.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
-                let call = component.call.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
-                let refused = match &lifecycle {
+                let guest = Guest::load(&purpose.component, &mut *store, &instance)?;
+                let refused = match &guest.lifecycle {
                     Some(guest) => guest.call_init(&mut *store, &purpose.config).await?.err(),
                     None => None,
                 };
-                Ok((lifecycle, schedule, call, refused))
+                Ok((guest, refused))
             })
             .await
         };
         match started {
-            Ok((_, _, _, Some(reason))) => Err(Box::new(Ended::Refused(bounded(reason)))),
-            Ok((lifecycle, schedule, call, None)) => Ok(Self { store, lifecycle, schedule, call, purpose, _place: place }),
+            Ok((_, Some(reason))) => Err(Box::new(Ended::Refused(bounded(reason)))),
+            Ok((guest, None)) => Ok(Self { store, guest, purpose, _place: place }),
             Err(failure) => Err(Box::new(failure.ended(store, purpose, Stage::Init))),
         }
     }
 
-    /// Hands one event to the guest. Err: this instance is over.
-    pub async fn handle(mut self, event: Event) -> Result<(Self, Answer), Box<Ended>> {
+    /// Hands one event to the guest; `number` is the event's own. Err: this instance is over.
+    pub async fn handle(mut self, event: Event, number: u64) -> Result<(Self, Handled), Box<Ended>> {
         let purpose = self.purpose.clone();
-        let (schedule, call) = (&self.schedule, &self.call);
-        let handled = entered(&mut self.store, &purpose, async |store| match &event {
-            Event::Tick { scheduled, sequence, missed } => {
-                let Some(guest) = schedule else { return Ok(Err("the component exports no schedule-handler".to_owned())) };
-                let info = schedule_handler::TickInfo {
-                    worker: purpose.worker.to_string(),
-                    replica: purpose.replica,
-                    scheduled_ms: u64::try_from(scheduled.as_millisecond()).unwrap_or_default(),
-                    sequence: *sequence,
-                    missed: *missed,
-                    timeout_ms: u64::try_from(purpose.timeout.as_millis()).unwrap_or(u64::MAX),
-                };
-                Ok(guest.call_tick(store, &info).await?.map(|()| Vec::new()).map_err(bounded))
-            }
-            Event::Call { method, payload, .. } => {
-                let Some(guest) = call else { return Ok(Err("the component exports no call-handler".to_owned())) };
-                let answer = guest.call_call(store, method, payload).await?;
-                Ok(answer.map_err(bounded).and_then(|bytes| match bytes.len() {
-                    0..=MAX_PAYLOAD_BYTES => Ok(bytes),
-                    size => Err(format!("the answer has {size} bytes; at most {MAX_PAYLOAD_BYTES} (1 MiB) are passed on")),
-                }))
-            }
-            Event::Job(_) | Event::Http(_) | Event::Message { .. } => Ok(Err("not yet".to_owned())),
-        })
-        .await;
+        let guest = &self.guest;
+        let errand = Errand { event: number, chain: event.chain().cloned(), job: event.job(), prepaid: event.prepaid() };
+        let handled = entered(&mut self.store, &purpose, errand, async |store| enter(guest, store, &purpose, &event).await).await;
         match handled {
-            Ok(answer) => Ok((self, answer)),
+            Ok(handled) => Ok((self, handled)),
             Err(failure) => Err(Box::new(failure.ended(self.store, purpose, Stage::Event(event)))),
         }
     }
 
+    /// Runs a service's command: no deadline, until it ends by itself or is dropped.
+    pub async fn serve(mut self, number: u64) -> Box<Ended> {
+        let purpose = Purpose { timeout: FOREVER, ..Purpose::clone(&self.purpose) };
+        let command = &self.guest.command;
+        let errand = Errand { event: number, ..Errand::default() };
+        let ran = entered(&mut self.store, &purpose, errand, async |store| match command {
+            Some(command) => command.call_run(store).await,
+            None => Ok(Err(())),
+        })
+        .await;
+        Box::new(match ran {
+            Ok(result) => Ended::Exited { normal: result.is_ok() },
+            Err(failure) => failure.ended(self.store, self.purpose, Stage::Serve),
+        })
+    }
+
     /// A planned stop: the guest's `stop` runs, whatever comes of it.
-    pub async fn stop(mut self) -> Option<Box<Ended>> {
+    pub async fn stop(mut self, number: u64) -> Option<Box<Ended>> {
         let purpose = self.purpose.clone();
-        let lifecycle = self.lifecycle.as_ref()?;
-        let stopped = entered(&mut self.store, &purpose, async |store| lifecycle.call_stop(store).await).await;
+        let lifecycle = self.guest.lifecycle.as_ref()?;
+        let errand = Errand { event: number, ..Errand::default() };
+        let stopped = entered(&mut self.store, &purpose, errand, async |store| lifecycle.call_stop(store).await).await;
         stopped.err().map(|failure| Box::new(failure.ended(self.store, purpose, Stage::Stop)))
     }
 
@@ -142,13 +163,6 @@ impl Instance {
     pub fn memory_peak_bytes(&self) -> u64 {
         self.store.data().memory.peak_bytes()
     }
-}
-
-/// A guest's own sentence, no longer than people read.
-fn bounded(mut reason: String) -> String {
-    reason.truncate(cut(&reason, ERROR_KEPT_BYTES).len());
-    reason.shrink_to_fit();
-    reason
 }
 
 /// Why a call did not come back.
@@ -174,9 +188,10 @@ impl Failure {
 async fn entered<T>(
     store: &mut Store<State>,
     purpose: &Purpose,
+    errand: Errand,
     call: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<T>,
 ) -> Result<T, Failure> {
-    let deadline = store.data_mut().begin(purpose.timeout);
+    let deadline = store.data_mut().begin(purpose.timeout, errand);
     store.set_epoch_deadline(1);
     let running = purpose.engines.ticker.run();
     let result = within(&deadline, call(store)).await;

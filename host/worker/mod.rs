@@ -5,6 +5,7 @@
 mod cache;
 mod component;
 mod engine;
+mod enter;
 mod event;
 mod instance;
 mod limits;
@@ -16,7 +17,7 @@ mod trap;
 pub use cache::{Components, Examiner, MAX_COMPONENT_BYTES};
 pub use component::{Component, ComponentError, Surface};
 pub use engine::{EngineKind, Engines};
-pub use event::{Answer, Crash, Ended, Event, Exchange, HttpEvent, JobAnswer, JobEvent, MAX_METHOD_BYTES, MAX_PAYLOAD_BYTES};
+pub use event::{Answer, Crash, Ended, Event, Exchange, Handled, HttpEvent, JobAnswer, JobEvent, MAX_METHOD_BYTES, MAX_PAYLOAD_BYTES};
 pub use instance::{Instance, Purpose};
 pub use limits::MAX_HANDLES;
 pub use state::Context;

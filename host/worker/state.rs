@@ -5,8 +5,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use uuid::Uuid;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryInputPipe};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
@@ -15,13 +16,17 @@ use super::{
 };
 use crate::{
     capability::{
+        caller::Chain,
         checks::Reporter,
         http::{self, Hooks, Ledger, Outbound},
         log::Log,
+        scope::Scope,
+        services::Rights,
     },
     checks::Checks,
     clock::Clock,
     facts::{Level, Name},
+    manifest::spec::CommandSpec,
 };
 
 /// What an instance is made with: one worker's grants and the host's services.
@@ -31,10 +36,24 @@ pub struct Context {
     pub checks: Checks,
     pub clock: Clock,
     pub outbound: Arc<Outbound>,
+    pub rights: Arc<Rights>,
+    pub replica: u32,
+    /// What a command sees of the world; none for anybody else.
+    pub command: Option<Box<CommandSpec>>,
     pub log: Log,
     pub memory_bytes: u64,
     /// Where the host's sentences about this worker go: refusals, mostly.
     pub note: http::Report,
+}
+
+/// What an instance is entered for, as far as capabilities ask.
+#[derive(Debug, Default)]
+pub struct Errand {
+    pub event: u64,
+    pub chain: Option<Arc<Chain>>,
+    pub job: Option<(Uuid, u32)>,
+    /// The limiter that was paid already.
+    pub prepaid: Option<Arc<str>>,
 }
 
 /// When the event in hand has to be over. Waiting for a limiter moves it.
@@ -65,6 +84,7 @@ pub struct State {
     pub(super) memory: MemoryLimit,
     pub(super) log: Log,
     pub(super) checks: Reporter,
+    pub(super) scope: Scope,
     pub(super) ledger: Arc<Ledger>,
     pub(super) deadline: Option<Deadline>,
     clock: Clock,
@@ -80,7 +100,17 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         // No environment, no arguments, no folders, no sockets: ordinary std guests link, and get nothing.
-        let wasi = WasiCtx::builder().stdout(stdout.clone()).stderr(stderr.clone()).allow_tcp(false).allow_udp(false).build();
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(stdout.clone()).stderr(stderr.clone()).allow_tcp(false).allow_udp(false);
+        if let Some(command) = context.command {
+            let CommandSpec { args, env, stdin } = *command;
+            // A program's own name comes first.
+            wasi.arg(&context.worker).args(&args).envs(&env.into_iter().collect::<Vec<_>>());
+            if let Some(stdin) = stdin {
+                wasi.stdin(MemoryInputPipe::new(stdin));
+            }
+        }
+        let wasi = wasi.build();
         Self {
             wasi,
             table,
@@ -88,6 +118,7 @@ impl State {
             hooks: Hooks::new(context.outbound, ledger.clone()).reporting(context.note),
             memory: MemoryLimit::new(context.memory_bytes),
             checks: Reporter { checks: context.checks, clock: context.clock, worker: context.worker, ledger: ledger.clone() },
+            scope: Scope::new(context.rights, context.replica, ledger.clone()),
             log: context.log,
             ledger,
             deadline: None,
@@ -98,8 +129,9 @@ impl State {
     }
 
     /// Opens an event that may run for `timeout`.
-    pub fn begin(&mut self, timeout: Duration) -> Deadline {
+    pub fn begin(&mut self, timeout: Duration, errand: Errand) -> Deadline {
         self.ledger.reset();
+        self.scope.begin(errand.event, errand.chain, errand.job);
         self.log.begin();
         self.memory.forget_refusal();
         let deadline = Deadline { at: self.clock.now() + timeout, ledger: self.ledger.clone() };

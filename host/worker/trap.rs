@@ -96,12 +96,13 @@ impl Crash {
             event: match &self.stage {
                 Stage::Init => "init".to_owned(),
                 Stage::Event(event) => event.title(),
+                Stage::Serve => "command".to_owned(),
                 Stage::Stop => "stop".to_owned(),
             },
             input: match &self.stage {
                 Stage::Init => self.purpose.config.to_string(),
                 Stage::Event(event) => event.input(),
-                Stage::Stop => String::new(),
+                Stage::Serve | Stage::Stop => String::new(),
             },
             log: self.log,
             component: component.to_owned(),

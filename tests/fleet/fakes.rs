@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use skep::{
     facts::Digest,
     fleet::{Archive, Loader, Order, Part, Runner},
-    manifest::spec::{LimiterSpec, RunSpec},
+    manifest::spec::{LimiterSpec, QueueSpec, RunSpec},
     store::{Generation, StoreError},
     supervise::Fact,
     worker::ComponentError,
@@ -124,6 +124,10 @@ impl Runner<FakePart> for FakeRunner {
     fn limiters(&self, limiters: Vec<Arc<LimiterSpec>>) {
         self.calls.lock().unwrap().push("limiters".into());
         *self.limiters.lock().unwrap() = limiters;
+    }
+
+    fn queues(&self, _: Vec<Arc<QueueSpec>>) {
+        self.calls.lock().unwrap().push("queues".into());
     }
 
     fn facts(&self) -> broadcast::Receiver<Fact> {

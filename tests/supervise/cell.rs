@@ -1,5 +1,5 @@
-//! A replica's state machine against a model: whatever is asked for in whatever order, no event is lost, none runs beside another,
-//! and nobody waits for a driver that sleeps.
+//! A replica's state machine against a model: whatever is asked for in whatever order, no event is lost, no more run at once than there is
+//! room for, and nobody waits for a driver or a lane that isn't there.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use skep::{
     manifest::spec::{RestartPolicy, RestartSpec},
     supervise::{
         SuperviseError,
-        cell::{Cell, Control, Message, Next, Phase},
+        cell::{After, Cell, Control, Message, Next, Offered, Phase, Reply, Shape},
         policy::Budget,
     },
     worker::{Answer, Event},
@@ -24,9 +24,11 @@ enum Op {
     /// A caller gives up.
     GiveUp,
     Ask(Control),
-    Redeploy(InstanceMode),
+    Redeploy(Shape),
     /// The driver takes its next step; what it does ends so.
-    Step(End),
+    Drive(End),
+    /// The event of some lane ends so.
+    Finish(usize, End),
     Pass(Duration),
 }
 
@@ -37,32 +39,37 @@ enum End {
     Refusal,
 }
 
+fn shape() -> impl Strategy<Value = Shape> {
+    let resident = any::<bool>().prop_map(|lazy| Shape { mode: InstanceMode::Resident, room: 1, lazy, service: false });
+    let per_event = (1u32..4).prop_map(|room| Shape { mode: InstanceMode::PerEvent, room, lazy: false, service: false });
+    prop_oneof![resident, per_event]
+}
+
 fn op() -> impl Strategy<Value = Op> {
-    let mode = prop_oneof![Just(InstanceMode::Resident), Just(InstanceMode::PerEvent)];
-    let end = prop_oneof![4 => Just(End::Well), 2 => Just(End::Crash), 1 => Just(End::Refusal)];
+    let end = || prop_oneof![4 => Just(End::Well), 2 => Just(End::Crash), 1 => Just(End::Refusal)];
     prop_oneof![
         6 => Just(Op::Post),
         1 => Just(Op::GiveUp),
         1 => Just(Op::Ask(Control::Restart)),
         1 => Just(Op::Ask(Control::Drain)),
-        1 => mode.prop_map(Op::Redeploy),
-        12 => end.prop_map(Op::Step),
+        1 => shape().prop_map(Op::Redeploy),
+        8 => end().prop_map(Op::Drive),
+        6 => (0usize..4, end()).prop_map(|(lane, end)| Op::Finish(lane, end)),
         2 => (1u64..5_000).prop_map(|ms| Op::Pass(Duration::from_millis(ms))),
     ]
 }
 
-type Reply = oneshot::Receiver<Result<Answer, SuperviseError>>;
+type Caller = oneshot::Receiver<Result<Answer, SuperviseError>>;
 
-/// A cell and its driver, one step at a time.
+/// A cell, its driver and its lanes, one step at a time.
 struct Model {
     cell: Cell,
     spec: RestartSpec,
-    resident: bool,
+    shape: Shape,
     now: Instant,
     driver: Driver,
-    /// The one event with the guest.
-    running: Option<Box<Message>>,
-    callers: Vec<Reply>,
+    lanes: Vec<Box<Message>>,
+    callers: Vec<Caller>,
     answered: usize,
     refused: usize,
     given_up: usize,
@@ -74,19 +81,19 @@ enum Driver {
     None,
     AtWork,
     Starting,
-    Asleep { until: Option<Instant> },
+    Asleep { until: Instant },
 }
 
 impl Model {
-    fn new(mode: InstanceMode, policy: RestartPolicy, intensity: u32) -> Self {
+    fn new(shape: Shape, policy: RestartPolicy, intensity: u32) -> Self {
         let spec = RestartSpec { policy, intensity, period: Duration::from_secs(5) };
         let mut model = Self {
-            cell: Cell::new(Budget::new(spec, mode), mode, Timestamp::UNIX_EPOCH),
+            cell: Cell::new(Budget::new(spec, shape.mode), shape, Timestamp::UNIX_EPOCH),
             spec,
-            resident: mode == InstanceMode::Resident,
+            shape,
             now: Instant::now(),
             driver: Driver::None,
-            running: None,
+            lanes: Vec::new(),
             callers: Vec::new(),
             answered: 0,
             refused: 0,
@@ -97,10 +104,14 @@ impl Model {
         model
     }
 
+    fn begin_driver(&mut self) {
+        assert_eq!(self.driver, Driver::None, "two drivers");
+        self.driver = Driver::AtWork;
+    }
+
     fn kick(&mut self) {
         if self.cell.claim_driver() {
-            assert_eq!(self.driver, Driver::None, "two drivers");
-            self.driver = Driver::AtWork;
+            self.begin_driver();
         } else if matches!(self.driver, Driver::Asleep { .. }) {
             self.driver = Driver::AtWork;
         }
@@ -110,13 +121,25 @@ impl Model {
         let (reply, caller) = oneshot::channel();
         let event = Event::Call { method: "m".into(), payload: vec![0; 8], chain: None };
         self.posted += 1;
-        match self.cell.accept(Box::new(Message { event, due: self.now, reply: Some(reply), tick: None })) {
-            Ok(()) => {
+        match self.cell.offer(Box::new(Message { event, due: self.now, reply: Reply::Caller(reply), tick: None })) {
+            Offered::Lane(message) => {
                 self.callers.push(caller);
-                self.kick();
+                self.lane(message);
             }
-            Err(_) => self.refused += 1,
+            Offered::Queued { drive } => {
+                self.callers.push(caller);
+                if drive {
+                    self.begin_driver();
+                }
+            }
+            Offered::Refused(..) => self.refused += 1,
         }
+    }
+
+    fn lane(&mut self, message: Box<Message>) {
+        assert!(matches!(self.cell.phase, Phase::Ready), "an event while {:?}", self.cell.phase);
+        self.lanes.push(message);
+        assert!(self.lanes.len() <= self.shape.room as usize, "more events at once than there is room for");
     }
 
     fn settle(&mut self, end: End) {
@@ -128,25 +151,40 @@ impl Model {
         self.cell.settle(verdict, failed, Timestamp::UNIX_EPOCH);
     }
 
-    fn step(&mut self, end: End) {
-        if let Some(message) = self.running.take() {
+    /// The event of one lane ends.
+    fn finish(&mut self, lane: usize, end: End) {
+        if self.lanes.is_empty() {
+            return;
+        }
+        let message = self.lanes.swap_remove(lane % self.lanes.len());
+        if message.abandoned() {
+            self.given_up += 1;
+        } else {
             match end {
                 End::Well => self.cell.budget.succeeded(self.now),
                 _ => self.settle(End::Crash),
             }
-            self.cell.busy = false;
-            let _ = message.reply.unwrap().send(Ok(Ok(Vec::new())));
+            let Reply::Caller(caller) = message.reply else { unreachable!() };
+            let _ = caller.send(Ok(Ok(Vec::new())));
             self.answered += 1;
-            return;
         }
+        match self.cell.lane_done() {
+            After::Lane(message) => self.lane(message),
+            After::Drive => self.begin_driver(),
+            After::Done => {}
+        }
+        self.somebody_works();
+    }
+
+    fn drive(&mut self, end: End) {
         match self.driver {
             Driver::None => return,
-            Driver::Asleep { until } if until.is_none_or(|until| self.now < until) => return,
+            Driver::Asleep { until } if self.now < until => return,
             Driver::Starting => {
                 self.driver = Driver::AtWork;
                 match end {
                     End::Well => {
-                        self.cell.holding = self.resident;
+                        self.cell.holding = self.shape.mode == InstanceMode::Resident;
                         self.cell.enter(Phase::Ready, Timestamp::UNIX_EPOCH);
                     }
                     end => self.settle(end),
@@ -157,43 +195,52 @@ impl Model {
         }
         match self.cell.next(self.now, || Timestamp::UNIX_EPOCH) {
             Next::Start => self.driver = Driver::Starting,
-            Next::Run(message) if message.abandoned() => {
-                self.cell.busy = false;
-                self.given_up += 1;
-            }
-            Next::Run(message) => {
-                assert!(self.running.is_none(), "two events at once");
-                assert!(matches!(self.cell.phase, Phase::Ready), "an event while {:?}", self.cell.phase);
-                self.running = Some(message);
+            Next::Spawn(message) => self.lane(message),
+            Next::Lane(message) => {
+                self.driver = Driver::None;
+                self.lane(message);
             }
             Next::Refuse(queue) => {
                 assert!(!queue.is_empty());
                 for message in queue {
-                    let _ = message.reply.unwrap().send(Err(SuperviseError::Timeout));
+                    let Reply::Caller(caller) = message.reply else { unreachable!() };
+                    let _ = caller.send(Err(SuperviseError::Timeout));
                     self.refused += 1;
                 }
             }
-            Next::Stop => self.cell.holding = false,
-            Next::Sleep(until) => self.driver = Driver::Asleep { until: Some(until) },
-            Next::Wait => self.driver = Driver::Asleep { until: None },
+            Next::Stop => {
+                assert!(self.lanes.is_empty(), "stopped under an event");
+                self.cell.holding = false;
+            }
+            Next::Sleep(until) => self.driver = Driver::Asleep { until },
+            Next::Serve => unreachable!("no service here"),
             Next::Park => self.driver = Driver::None,
         }
-        if matches!(self.driver, Driver::None | Driver::Asleep { .. }) {
+        self.somebody_works();
+    }
+
+    /// Nothing waits for a task that isn't there.
+    fn somebody_works(&self) {
+        if self.lanes.is_empty() && matches!(self.driver, Driver::None | Driver::Asleep { .. }) {
             assert_eq!(self.cell.waiting(), 0, "events wait and nobody works: {:?}", self.cell);
             assert_eq!(self.cell.control, None, "a change waits and nobody works");
             assert!(self.cell.idle());
         }
+        if self.driver == Driver::None && self.lanes.len() < self.shape.room as usize && self.cell.phase == Phase::Ready {
+            assert!(self.cell.waiting() == 0 || self.cell.control.is_some(), "there is room, and events wait: {:?}", self.cell);
+        }
     }
 
-    /// Lets the driver work until it has nothing to do, backoffs included.
+    /// Lets everybody work until there is nothing to do, backoffs included.
     fn rest(&mut self) {
         for _ in 0..100_000 {
-            match (self.driver, &self.running) {
-                (Driver::None | Driver::Asleep { until: None }, None) => return,
-                (Driver::Asleep { until: Some(until) }, None) => self.now = until,
+            match (self.driver, self.lanes.is_empty()) {
+                (Driver::None, true) => return,
+                (Driver::Asleep { until }, true) => self.now = until,
                 _ => {}
             }
-            self.step(End::Well);
+            self.finish(0, End::Well);
+            self.drive(End::Well);
         }
         panic!("it never rests: {:?}", self.cell);
     }
@@ -202,14 +249,13 @@ impl Model {
 proptest! {
     #[test]
     fn no_event_is_lost_and_none_runs_beside_another(
-        resident in any::<bool>(),
+        shape in shape(),
         policy in prop_oneof![Just(RestartPolicy::Permanent), Just(RestartPolicy::Transient), Just(RestartPolicy::Temporary)],
         intensity in 0u32..4,
         ops in prop::collection::vec(op(), 1..200),
         last in prop_oneof![Just(None), Just(Some(Control::Drain)), Just(Some(Control::Remove))],
     ) {
-        let mode = if resident { InstanceMode::Resident } else { InstanceMode::PerEvent };
-        let mut model = Model::new(mode, policy, intensity);
+        let mut model = Model::new(shape, policy, intensity);
         for op in ops {
             match op {
                 Op::Post => model.post(),
@@ -218,13 +264,16 @@ proptest! {
                     model.cell.ask(control);
                     model.kick();
                 }
-                Op::Redeploy(mode) => {
-                    model.resident = mode == InstanceMode::Resident;
-                    model.cell.redeploy(Budget::new(model.spec, mode), mode);
+                // The number of lanes at work may be beyond the new room until they end.
+                Op::Redeploy(shape) if model.lanes.len() <= shape.room as usize => {
+                    model.shape = shape;
+                    model.cell.redeploy(Budget::new(model.spec, shape.mode), shape);
                     model.cell.ask(Control::Restart);
                     model.kick();
                 }
-                Op::Step(end) => model.step(end),
+                Op::Redeploy(_) => {}
+                Op::Drive(end) => model.drive(end),
+                Op::Finish(lane, end) => model.finish(lane, end),
                 Op::Pass(time) => model.now += time,
             }
         }
@@ -250,8 +299,8 @@ proptest! {
 #[test]
 fn what_is_asked_for_last_wins_but_a_removal_is_final() {
     let spec = RestartSpec { policy: RestartPolicy::Permanent, intensity: 3, period: Duration::from_secs(5) };
-    let mode = InstanceMode::PerEvent;
-    let mut cell = Cell::new(Budget::new(spec, mode), mode, Timestamp::UNIX_EPOCH);
+    let shape = Shape { mode: InstanceMode::PerEvent, room: 1, lazy: false, service: false };
+    let mut cell = Cell::new(Budget::new(spec, shape.mode), shape, Timestamp::UNIX_EPOCH);
     cell.ask(Control::Drain);
     cell.ask(Control::Restart);
     assert_eq!(cell.control, Some(Control::Restart), "a worker that is drained and then restarted runs");

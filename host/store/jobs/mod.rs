@@ -145,6 +145,9 @@ pub trait Jobs: Send + Sync + 'static {
     /// Up to `max` due jobs, highest priority first, then oldest; empty when there is none now. Waits for nothing.
     fn lease(&self, queue: &str, max: usize, holder: &Arc<str>, term: Term) -> Vec<LeasedJob>;
 
+    /// How many jobs `lease` could hand out now; a lower bound, but 0 only when there is none at hand.
+    fn due(&self, queue: &str) -> usize;
+
     /// The same for outside workers: answers once the leases are durable.
     fn lease_for(
         &self,
