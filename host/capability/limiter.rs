@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     limiter::Limiter,
-    manifest::{spec::Rate, units::{UnitError, print_duration}},
+    manifest::{
+        spec::Rate,
+        units::{UnitError, print_duration},
+    },
 };
 
 impl Scope {
