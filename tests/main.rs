@@ -18,6 +18,7 @@ mod bench;
 // Rooms, through their public faces.
 mod api; // the admin API: access, bounds, streams, metrics, description
 mod board; // all checks together: reports, flips, silence, restarts
+mod capabilities; // what guests may ask for: grants, bounds, whose job it is, refusals
 mod checks; // up or down: confirming, silence, uptime
 mod cli; // the command line: help, tables, plans, problems, settings
 mod fleet; // desired state: diff, folder, roll-over, undo
@@ -43,3 +44,4 @@ mod sandbox; // what nobody granted stays shut, what a grant names opens; secret
 mod scale; // ten thousand workers: counts and bounds, not times
 mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers
 mod watching; // checks over time: confirmed, silent, kept, forgotten, bounded
+mod work; // queue, kv, limiter, registry and topics as a guest meets them, in the real host

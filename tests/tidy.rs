@@ -25,7 +25,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("limiter", &["clock", "manifest::spec"]),
     ("checks", &["clock", "facts", "journal", "manifest::spec", "manifest::units", "store"]),
     // The runtime, each on the ones above it.
-    ("capability", &["checks", "clock", "facts", "journal", "limiter", "manifest::spec", "manifest::units", "store"]),
+    (
+        "capability",
+        &[
+            "checks",
+            "clock",
+            "facts",
+            "journal",
+            "limiter",
+            "manifest::name_fault",
+            "manifest::spec",
+            "manifest::topics",
+            "manifest::units",
+            "store",
+        ],
+    ),
     ("worker", &["capability", "checks", "clock", "facts", "manifest::spec", "manifest::units"]),
     ("supervise", &["capability", "checks", "clock", "facts", "journal", "manifest::spec", "manifest::units", "store", "worker"]),
     ("trigger", &["clock", "facts", "manifest::spec", "store", "supervise"]),
@@ -50,6 +64,8 @@ const NEVER: &[(&str, &[&str])] = &[
     ("host/checks/policy.rs", PURE),
     ("host/checks/uptime.rs", PURE),
     ("host/limiter/policy.rs", PURE),
+    ("host/manifest/topics.rs", PURE),
+    ("host/capability/grant", PURE),
     ("host/trigger/phase.rs", PURE),
     ("host/worker", &["RestartPolicy", "RestartSpec"]),
     ("host/api", &["rusqlite", "wasmtime"]),
@@ -60,7 +76,7 @@ const NEVER: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["Clock", "Instant::now", "Timestamp::now", "Mutex", "RwLock", ".await", "std::fs", "std::net", "spawn"];
 
 /// Files of host/capability that every capability shares.
-const CAPABILITY_SHARED: &[&str] = &["bindings", "grant", "secrets"];
+const CAPABILITY_SHARED: &[&str] = &["bindings", "caller", "grant", "scope", "secrets", "services", "waits"];
 /// What one capability may take of another: checks attach what http saw of this event's requests.
 const CAPABILITY_TIES: &[(&str, &str)] = &[("checks", "http::Ledger")];
 
@@ -80,7 +96,7 @@ const MAX_LINES: usize = 500;
 const UNFINISHED: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
 /// Plugins that misbehave on purpose. They ship with nothing, so they need no example.
-const FAULTS: &[&str] = &["crash", "flood", "hog", "snoop", "spin"];
+const FAULTS: &[&str] = &["crash", "flood", "hog", "probe", "snoop", "spin"];
 
 #[test]
 fn rooms_use_only_what_the_table_allows() {

@@ -16,5 +16,13 @@
 wasmtime::component::bindgen!({
     path: "wit",
     world: "skep:worker/host",
+    // What waits for the disk, a limiter or another worker suspends the guest's fiber; the rest answers at once.
+    imports: {
+        "skep:worker/queue": async,
+        "skep:worker/kv": async,
+        "skep:worker/limiter.acquire": async,
+        "skep:worker/limiter.set-rate": async,
+        "skep:worker/registry.call": async,
+    },
     exports: { default: async },
 });

@@ -26,12 +26,14 @@ mod reader;
 mod references;
 pub mod spec;
 mod tables;
+pub mod topics;
 mod tree;
 mod triggers;
 pub mod units;
 mod unserved;
 
 pub use defaults::check_defaults;
+pub use hints::name_fault;
 pub use parser::{Parsed, Parser};
 pub use references::check_all;
 pub use unserved::not_in_this_build;

@@ -8,6 +8,7 @@ use super::{
     hints::{cron_of_shorthand, nearest},
     reader::{Field, Reader},
     spec::{CommandSpec, HttpTrigger, JobsTrigger, Schedule},
+    topics,
     tree::Value,
 };
 
@@ -181,8 +182,7 @@ pub(super) fn method(field: &Field<'_>) -> Option<String> {
 /// A topic, or a pattern whose `*` stands for one or more words.
 pub(super) fn topic(field: &Field<'_>) -> Option<String> {
     let text = field.short_text(255, "\"checks.*\"")?;
-    let word = |w: &str| w == "*" || !w.is_empty() && w.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if text.split('.').all(word) {
+    if text.split('.').all(|word| word == "*" || topics::is_word(word)) {
         return Some(text.to_owned());
     }
     field.complain(

@@ -93,7 +93,7 @@ impl Draft {
     async fn permit(&mut self) -> Result<(), Fault> {
         let client = &self.scope.outbound.client;
         if let Some(limiter) = &self.scope.outbound.limiter {
-            let _waiting = self.scope.ledger.wait();
+            let _waiting = self.scope.ledger.waits().wait();
             let wait = client.settings.permit_deadline;
             limiter.acquire(client.clock.now() + wait).await.map_err(|_| {
                 let sentence = format!("no permit of the limiter within {}", print_duration(wait));

@@ -17,10 +17,9 @@ use std::{
 
 use http::Uri;
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use crate::{
-    capability::{grant::Origin, secrets::Masker},
+    capability::{grant::Origin, secrets::Masker, waits::Waits},
     clock::Clock,
     facts::{Evidence, Phases},
 };
@@ -33,20 +32,10 @@ pub(super) const EXCERPT_BYTES: usize = 512;
 
 /// One event's requests. Made once an instance, [`reset`](Ledger::reset) before each event.
 pub struct Ledger {
-    clock: Clock,
     in_flight: AtomicUsize,
-    waits: Mutex<Waits>,
+    waits: Arc<Waits>,
     seen: Mutex<Seen>,
     masker: OnceLock<Arc<Masker>>,
-}
-
-/// Limiter waits of this event. Several at once delay the event once.
-#[derive(Debug, Default)]
-struct Waits {
-    event: u64,
-    running: usize,
-    since: Option<Instant>,
-    over: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -95,20 +84,23 @@ impl Default for Ledger {
 
 impl Ledger {
     pub fn new(clock: Clock) -> Self {
-        Self { clock, in_flight: AtomicUsize::new(0), waits: Mutex::default(), seen: Mutex::default(), masker: OnceLock::new() }
+        Self { in_flight: AtomicUsize::new(0), waits: Arc::new(Waits::new(clock)), seen: Mutex::default(), masker: OnceLock::new() }
     }
 
     /// Forgets the event before.
     pub fn reset(&self) {
         self.seen().exchanges.clear();
-        let mut waits = self.waits();
-        *waits = Waits { event: waits.event + 1, ..Waits::default() };
+        self.waits.reset();
     }
 
     /// Time this event has spent waiting for limiters, a wait still running included: it counts in neither timeout nor latency.
     pub fn waited(&self) -> Duration {
-        let waits = self.waits();
-        waits.over + waits.since.map_or(Duration::ZERO, |since| self.clock.now().duration_since(since))
+        self.waits.waited()
+    }
+
+    /// Where other capabilities count their waits for limiters in this event.
+    pub fn waits(&self) -> &Arc<Waits> {
+        &self.waits
     }
 
     /// Requests whose response has not ended.
@@ -192,46 +184,12 @@ impl Ledger {
         }
     }
 
-    /// Counts as waiting until the answer is dropped.
-    pub(super) fn wait(self: &Arc<Self>) -> Wait {
-        let mut waits = self.waits();
-        waits.running += 1;
-        waits.since.get_or_insert_with(|| self.clock.now());
-        Wait { event: waits.event, ledger: Arc::clone(self) }
-    }
-
     pub(super) fn count(&self) -> &AtomicUsize {
         &self.in_flight
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn waits(&self) -> MutexGuard<'_, Waits> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A wait for a limiter.
-pub(super) struct Wait {
-    event: u64,
-    ledger: Arc<Ledger>,
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        let now = self.ledger.clock.now();
-        let mut waits = self.ledger.waits();
-        // One that outlived its event delays no other.
-        if waits.event == self.event {
-            waits.running -= 1;
-            if waits.running == 0
-                && let Some(since) = waits.since.take()
-            {
-                waits.over += now.duration_since(since);
-            }
-        }
     }
 }
 

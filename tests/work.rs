@@ -1,0 +1,1 @@
+//! The guest-facing capabilities in the real host.
