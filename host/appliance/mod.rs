@@ -1,7 +1,9 @@
 //! The appliance: the only place that sees every room. Builds them, announces the addresses, runs, and drains within a deadline.
 
 mod lock;
+pub mod rates;
 mod runner;
+mod unwired;
 
 use std::{
     io::Write,
@@ -27,6 +29,7 @@ use crate::{
     facts::Level,
     fleet::{self, Fleet},
     journal::Journal,
+    limiter,
     manifest::{self, units::print_duration},
     store::{Store, StoreError, StoreSettings},
     supervise::{Services, Supervisor},
@@ -142,6 +145,9 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         supervisor: supervisor.clone(),
         checks: checks.clone(),
         store: store.clone(),
+        jobs: Arc::new(unwired::Unwired),
+        kv: Arc::new(unwired::Unwired),
+        limiters: limiter::Limiters::default(),
         journal: journal.clone(),
         clock,
         access: Arc::new(access),

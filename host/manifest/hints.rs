@@ -6,7 +6,7 @@
 pub(super) const MAX_NAME: usize = 63;
 
 /// Why `name` is none, in a few words; None when it is fine.
-pub(super) fn name_fault(name: &str) -> Option<&'static str> {
+pub fn name_fault(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("a name can't be empty");
     }

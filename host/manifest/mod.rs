@@ -32,6 +32,7 @@ pub mod units;
 mod unserved;
 
 pub use defaults::check_defaults;
+pub use hints::name_fault;
 pub use parser::{Parsed, Parser};
 pub use references::check_all;
 pub use unserved::not_in_this_build;

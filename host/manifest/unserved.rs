@@ -37,7 +37,6 @@ pub fn not_in_this_build(spec: &FileSpec) -> Vec<Problem> {
         }
         before = Some(parent);
     }
-    problems.extend(spec.queues.iter().map(|queue| problem(&queue.origin, None, "[[queue]]")));
     problems.extend(spec.maintenance.iter().map(|window| problem(&window.origin, None, "[[maintenance]]")));
     problems.sort_by_key(|problem| problem.line);
     problems
