@@ -100,6 +100,21 @@ pub struct ReplicaCount {
     pub running: u32,
 }
 
+/// One replica of a worker, as `GET /workers/{name}/replicas` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplicaView {
+    /// From 1.
+    pub replica: u32,
+    pub state: WorkerState,
+    /// An event is with it.
+    pub busy: bool,
+    /// Events that wait for it.
+    pub waiting: u64,
+    /// Grows over host restarts too.
+    pub incarnation: u64,
+    pub since: Timestamp,
+}
+
 /// A worker's schedule as it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScheduleView {

@@ -2,8 +2,13 @@
 
 mod access; // tokens, Host, Origin
 mod description; // the OpenAPI document, errors, suggestions
+mod fakes; // queue and keys in memory
+mod keys; // key-value state
+mod limiters; // rates and permits
 mod metrics; // Prometheus text
+mod queues; // push, lease, finish, operate
 mod serving; // bounds, streams, stopping, the socket
+mod whole; // the whole router over those
 
 use std::sync::Arc;
 
@@ -11,7 +16,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use skep::{
     api::Access,
-    facts::{CheckStatus, CheckView, Digest, EventCounts, Evidence, InstanceMode, ReplicaCount, ScheduleView, WorkerState, WorkerView},
+    facts::{
+        CheckStatus, CheckView, Digest, EventCounts, Evidence, InstanceMode, QueueView, ReplicaCount, ScheduleView, WorkerState, WorkerView,
+    },
 };
 
 const ADMIN: &str = "an-admin-token-of-some-length";
@@ -59,6 +66,29 @@ pub fn worker(name: &str, state: WorkerState) -> WorkerView {
         file: "watch.toml".into(),
         line: 1,
         held_back: None,
+    }
+}
+
+/// A queue without jobs, settings as by default.
+pub fn queue(name: &str) -> QueueView {
+    QueueView {
+        name: name.into(),
+        delayed: 0,
+        waiting: 0,
+        running: 0,
+        done: 0,
+        dead: 0,
+        cancelled: 0,
+        oldest_waiting_at: None,
+        pushed: 0,
+        finished: 0,
+        max_attempts: 20,
+        backoff_ms: 1_000,
+        result_ttl_ms: 3_600_000,
+        limiter: None,
+        workers: Vec::new(),
+        file: None,
+        line: None,
     }
 }
 

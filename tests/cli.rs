@@ -6,6 +6,7 @@ mod plans; // plans, problems, manifest files
 mod records; // a worker, a trap, why, inspect, doctor
 mod settings; // flags, environment, skep.toml
 mod tables; // listings
+mod work; // queues, jobs, keys, limiters
 
 use jiff::Timestamp;
 use skep::{cli::paint::Paint, facts::Problem};

@@ -2,9 +2,9 @@
 
 mod acts;
 mod components;
-mod fakes;
+pub mod fakes;
 mod faults;
 mod files;
 mod folders;
 mod pure;
-mod support;
+pub mod support;

@@ -139,10 +139,34 @@ pub enum NotChanged {
     Invalid(ErrorBody),
 }
 
-/// What an endpoint with a manifest as body may answer beside.
+/// What an act on one thing may answer beside.
+#[derive(IntoResponses)]
+pub enum NotNow {
+    /// Not as it stands: an attempt that is over, another revision, a state that has no such act. Nothing was changed.
+    #[response(status = 409)]
+    Conflict(ErrorBody),
+}
+
+/// What a wait for a limiter may answer beside.
+#[derive(IntoResponses)]
+pub enum NoPermit {
+    /// No permit in time.
+    #[response(status = 429)]
+    NoPermit(ErrorBody),
+}
+
+/// What an endpoint with two kinds of body may answer beside.
+#[derive(IntoResponses)]
+pub enum Unreadable {
+    /// The content type says neither JSON nor bytes.
+    #[response(status = 415)]
+    Unreadable(ErrorBody),
+}
+
+/// What an endpoint with a body may answer beside.
 #[derive(IntoResponses)]
 pub enum TooLarge {
-    /// The body is larger than 8 MiB.
+    /// The body is larger than 8 MiB, or what it carries is beyond its own bound.
     #[response(status = 413)]
     TooLarge(ErrorBody),
 }

@@ -15,7 +15,9 @@ use utoipa::ToSchema;
 use super::{
     ApiState,
     error::{ApiError, Refused},
+    limiters,
     metrics::{self, Snapshot},
+    queues,
 };
 use crate::facts::{CheckStatus, CheckView, WorkerState, WorkerView};
 
@@ -97,6 +99,9 @@ pub async fn description() -> Json<utoipa::openapi::OpenApi> {
 #[utoipa::path(get, path = "/metrics", tag = "host",
     responses((status = 200, description = "Prometheus text, version 0.0.4", body = String, content_type = "text/plain"), Refused))]
 pub async fn metrics(State(state): State<ApiState>) -> Response {
+    // Without what the store can't tell just now: the rest is worth having all the same.
+    let queues = queues::views(&state).await.unwrap_or_default();
+    let buckets = state.kv.buckets().await.unwrap_or_default();
     let snapshot = Snapshot {
         version: env!("CARGO_PKG_VERSION"),
         started: state.host.started,
@@ -109,6 +114,9 @@ pub async fn metrics(State(state): State<ApiState>) -> Response {
         resident_bytes: metrics::resident_bytes(),
         workers: &state.supervisor.views(),
         checks: &state.checks.views(None),
+        queues: &queues,
+        limiters: &limiters::views(&state),
+        buckets: &buckets,
     };
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render(&snapshot)).into_response()
 }

@@ -7,7 +7,7 @@ use std::fmt::{Display, Write};
 use jiff::Timestamp;
 
 use super::host::{by_state, by_status};
-use crate::facts::{CheckStatus, CheckView, WorkerView};
+use crate::facts::{BucketView, CheckStatus, CheckView, JobState, LimiterView, QueueView, WorkerView};
 
 /// How many workers, and how many checks, have series of their own.
 pub const SERIES: usize = 10_000;
@@ -26,6 +26,9 @@ pub struct Snapshot<'a> {
     pub resident_bytes: Option<u64>,
     pub workers: &'a [WorkerView],
     pub checks: &'a [CheckView],
+    pub queues: &'a [QueueView],
+    pub limiters: &'a [LimiterView],
+    pub buckets: &'a [BucketView],
 }
 
 /// The whole text.
@@ -34,6 +37,9 @@ pub fn render(of: &Snapshot<'_>) -> String {
     host(&mut text, of);
     workers(&mut text, of.workers);
     checks(&mut text, of.checks);
+    queues(&mut text, of);
+    limiters(&mut text, of.limiters);
+    kv(&mut text, of.buckets);
     text.0
 }
 
@@ -46,8 +52,10 @@ fn host(text: &mut Text, of: &Snapshot<'_>) {
     text.single("skep_manifest_problems", "gauge", "Problems in the manifests folder", of.problems);
     text.single("skep_store_dropped_total", "counter", "Records dropped because the store could not keep up", of.store_dropped);
     text.single("skep_trap_records_lost_total", "counter", "Crashes that left no record because too many came at once", of.traps_lost);
-    let cut = of.workers.len().saturating_sub(SERIES) + of.checks.len().saturating_sub(SERIES);
-    text.single("skep_metrics_left_out", "gauge", "Workers and checks past the 10,000 of each that have series of their own", cut);
+    let lengths = [of.workers.len(), of.checks.len(), of.queues.len(), of.limiters.len(), of.buckets.len()];
+    let cut: usize = lengths.into_iter().map(|length| length.saturating_sub(SERIES)).sum();
+    let help = "Workers, checks, queues, limiters and buckets past the 10,000 of each that have series of their own";
+    text.single("skep_metrics_left_out", "gauge", help, cut);
     if let Some(bytes) = of.resident_bytes {
         text.single("process_resident_memory_bytes", "gauge", "Resident memory of the host", bytes);
     }
@@ -123,6 +131,75 @@ fn checks(text: &mut Text, all: &[CheckView]) {
     });
 }
 
+fn queues(text: &mut Text, of: &Snapshot<'_>) {
+    let all = of.queues.get(..SERIES).unwrap_or(of.queues);
+    text.of_named("skep_queue_jobs", "gauge", "Jobs of a queue by state", "queue", all, |one, put| {
+        for (state, count) in by_job_state(one) {
+            put(&[("state", state.as_str())], whole(count));
+        }
+    });
+    text.of_named("skep_queue_oldest_waiting_seconds", "gauge", "Since the oldest waiting job was pushed", "queue", all, |one, put| {
+        if let Some(at) = one.oldest_waiting_at {
+            put(&[], of.now.duration_since(at).as_secs_f64().max(0.0));
+        }
+    });
+    text.of_named("skep_queue_pushed_total", "counter", "Jobs pushed", "queue", all, |one, put| put(&[], whole(one.pushed)));
+    text.of_named("skep_queue_finished_total", "counter", "Jobs done or dead", "queue", all, |one, put| put(&[], whole(one.finished)));
+}
+
+/// A queue's counts, by state.
+pub fn by_job_state(queue: &QueueView) -> [(JobState, u64); 6] {
+    JobState::ALL.map(|state| {
+        let count = match state {
+            JobState::Delayed => queue.delayed,
+            JobState::Waiting => queue.waiting,
+            JobState::Running => queue.running,
+            JobState::Done => queue.done,
+            JobState::Dead => queue.dead,
+            JobState::Cancelled => queue.cancelled,
+        };
+        (state, count)
+    })
+}
+
+fn limiters(text: &mut Text, all: &[LimiterView]) {
+    let all = all.get(..SERIES).unwrap_or(all);
+    text.of_named("skep_limiter_effective_per_second", "gauge", "Permits a second in force now", "limiter", all, |one, put| {
+        put(&[], one.effective_per_second);
+    });
+    text.of_named("skep_limiter_waiting", "gauge", "Who waits for a permit", "limiter", all, |one, put| put(&[], whole(one.waiting)));
+    text.of_named("skep_limiter_permits_total", "counter", "Permits given", "limiter", all, |one, put| put(&[], whole(one.permits)));
+}
+
+fn kv(text: &mut Text, all: &[BucketView]) {
+    let all = all.get(..SERIES).unwrap_or(all);
+    text.of_named("skep_kv_keys", "gauge", "Keys of a bucket", "bucket", all, |one, put| put(&[], whole(one.keys)));
+    text.of_named("skep_kv_bytes", "gauge", "Keys and values of a bucket", "bucket", all, |one, put| put(&[], whole(one.bytes)));
+}
+
+/// What has a series by its name alone.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for QueueView {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for LimiterView {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for BucketView {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// Counters past 2^53 lose their last digits, as Prometheus' own floats do.
 #[allow(clippy::cast_precision_loss, reason = "every Prometheus sample is a float")]
 fn whole(count: u64) -> f64 {
@@ -171,6 +248,31 @@ impl Text {
         for worker in workers {
             write(worker, &mut |more, value| {
                 let mut labels = vec![("worker", &*worker.name)];
+                labels.extend_from_slice(more);
+                self.sample(name, &labels, value);
+            });
+        }
+        if self.0.len() == header {
+            self.0.truncate(start);
+        }
+    }
+
+    /// A family with samples of each named thing; without any, without its header.
+    fn of_named<T: Named>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        label: &str,
+        all: &[T],
+        write: impl Fn(&T, &mut dyn FnMut(&[(&str, &str)], f64)),
+    ) {
+        let start = self.0.len();
+        self.family(name, kind, help);
+        let header = self.0.len();
+        for one in all {
+            write(one, &mut |more, value| {
+                let mut labels = vec![(label, one.name())];
                 labels.extend_from_slice(more);
                 self.sample(name, &labels, value);
             });

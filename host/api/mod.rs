@@ -9,8 +9,13 @@ pub mod access;
 mod desired;
 pub mod error;
 mod extract;
+mod given;
 pub mod host;
+mod jobs;
+mod kv;
+mod limiters;
 pub mod metrics;
+pub mod queues;
 mod records;
 pub mod serve;
 pub mod sse;
@@ -41,7 +46,15 @@ pub use self::{
     serve::{Bounds, bind_unix},
     suggest::suggest,
 };
-use crate::{checks::Checks, clock::Clock, fleet::Fleet, journal::Journal, store::Store, supervise::Supervisor};
+use crate::{
+    checks::Checks,
+    clock::Clock,
+    fleet::Fleet,
+    journal::Journal,
+    limiter::Limiters,
+    store::{Jobs, Kv, Store},
+    supervise::Supervisor,
+};
 
 /// The largest body taken, in bytes: as large as a manifest file may be.
 pub const MAX_BODY_BYTES: usize = 8 << 20;
@@ -51,12 +64,15 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 const ANSWER_TIME: Duration = Duration::from_secs(120);
 
 /// What the handlers see of the host. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ApiState {
     pub fleet: Fleet,
     pub supervisor: Supervisor,
     pub checks: Checks,
     pub store: Store,
+    pub jobs: Arc<dyn Jobs>,
+    pub kv: Arc<dyn Kv>,
+    pub limiters: Limiters,
     pub journal: Journal,
     pub clock: Clock,
     pub access: Arc<Access>,
@@ -67,6 +83,12 @@ pub struct ApiState {
     pub shutdown: watch::Receiver<bool>,
     /// Places for followers of events and logs; one semaphore for socket and TCP.
     pub followers: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiState").field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 /// What does not change while the host runs.
@@ -93,6 +115,9 @@ pub struct HostFacts {
     tags(
         (name = "workers", description = "What runs, and acts on it that change no manifest"),
         (name = "desired state", description = "Changes, written to the manifests folder"),
+        (name = "queues", description = "Queues and jobs, for producers and workers outside this host, too"),
+        (name = "kv", description = "Workers' key-value state"),
+        (name = "limiters", description = "Named rate limiters, and permits of them"),
         (name = "records", description = "Logs, events, traps, checks and their history"),
         (name = "host", description = "This host: health, metrics, this description")
     ),
@@ -121,6 +146,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(workers::list))
         .routes(routes!(workers::show, desired::delete_worker))
         .routes(routes!(workers::why))
+        .routes(routes!(workers::replicas))
         .routes(routes!(workers::restart))
         .routes(routes!(workers::drain))
         .routes(routes!(workers::tick))
@@ -132,6 +158,26 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(desired::diff))
         .routes(routes!(desired::undo))
         .routes(routes!(desired::problems))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::show))
+        .routes(routes!(queues::jobs, queues::push))
+        .routes(routes!(queues::purge))
+        .routes(routes!(jobs::lease))
+        .routes(routes!(jobs::show))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(jobs::ack))
+        .routes(routes!(jobs::nack))
+        .routes(routes!(jobs::extend))
+        .routes(routes!(jobs::progress))
+        .routes(routes!(kv::buckets))
+        .routes(routes!(kv::entries))
+        .routes(routes!(kv::get, kv::set, kv::delete))
+        .routes(routes!(kv::increment))
+        .routes(routes!(limiters::list))
+        .routes(routes!(limiters::show, limiters::set))
+        .routes(routes!(limiters::acquire))
+        .routes(routes!(limiters::attempt))
         .routes(routes!(records::logs))
         .routes(routes!(records::events))
         .routes(routes!(records::event_stream))

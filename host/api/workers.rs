@@ -19,7 +19,7 @@ use super::{
     suggest::suggest,
 };
 use crate::{
-    facts::{Why, WorkerView},
+    facts::{ReplicaView, Why, WorkerView},
     fleet::desired::Desired,
     manifest::units::parse_duration,
     supervise::{Act, SuperviseError},
@@ -84,6 +84,14 @@ pub async fn why(State(state): State<ApiState>, Segment(name): Segment) -> Resul
     state.supervisor.why(&name).map(Json).ok_or_else(|| no_worker(&state, &name))
 }
 
+/// A worker's replicas, by number: who is busy, who is free.
+#[utoipa::path(get, path = "/api/v1/workers/{name}/replicas", operation_id = "list_replicas", tag = "workers",
+    params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`")),
+    responses((status = 200, description = "Its replicas, by number", body = Vec<ReplicaView>), Missing, Refused))]
+pub async fn replicas(State(state): State<ApiState>, Segment(name): Segment) -> Result<Json<Vec<ReplicaView>>, ApiError> {
+    state.supervisor.replicas(&name).map(Json).ok_or_else(|| no_worker(&state, &name))
+}
+
 fn act(state: &ApiState, worker: String, act: Act, message: &str) -> Result<(StatusCode, Json<Accepted>), ApiError> {
     match state.supervisor.act(&worker, act) {
         Ok(()) => Ok((StatusCode::ACCEPTED, Json(Accepted { worker, message: message.to_owned() }))),
@@ -118,10 +126,10 @@ pub async fn tick(State(state): State<ApiState>, Segment(name): Segment) -> Resu
     act(&state, name, Act::Tick, "ticks now")
 }
 
-/// Bytes as worker and caller agree on them.
+/// Bytes as those at both ends agree on them.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
-pub struct Payload(#[allow(dead_code, reason = "only described: bodies are taken and sent as they are")] Vec<u8>);
+pub struct Binary(#[allow(dead_code, reason = "only described: bodies are taken and sent as they are")] Vec<u8>);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -139,9 +147,9 @@ pub struct CallParams {
 /// Calls a worker's `call-handler` with the body as payload.
 #[utoipa::path(post, path = "/api/v1/workers/{name}/call", operation_id = "call_worker", security(("admin" = [])), tag = "workers",
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`"), CallParams),
-    request_body(content = Payload, content_type = "application/octet-stream", description = "The payload, at most 1 MiB"),
+    request_body(content = Binary, content_type = "application/octet-stream", description = "The payload, at most 1 MiB"),
     responses(
-        (status = 200, description = "The worker's answer", body = Payload, content_type = "application/octet-stream"),
+        (status = 200, description = "The worker's answer", body = Binary, content_type = "application/octet-stream"),
         (status = 409, description = "It takes no calls, or not now", body = super::ErrorBody),
         (status = 413, description = "The payload is too large", body = super::ErrorBody),
         (status = 422, description = "The worker answered with an error: its own sentence", body = super::ErrorBody),

@@ -1,6 +1,7 @@
 //! The appliance: the only place that sees every room. Builds them, announces the addresses, runs, and drains within a deadline.
 
 mod lock;
+pub mod rates;
 mod runner;
 
 use std::{
@@ -135,9 +136,9 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         http,
         journal: journal.clone(),
         clock,
-        limiters,
-        jobs,
-        feeders,
+        limiters: limiters.clone(),
+        jobs: jobs.clone(),
+        feeders: feeders.clone(),
     };
     let fleet = Fleet::start(
         fleet::Settings { manifests: settings.manifests.clone(), plugins: settings.plugins.clone(), defaults: settings.defaults.clone() },
@@ -151,6 +152,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         () = signals.stop() => return Ok(store.close().await?),
     };
 
+    let _ = capabilities.rates.set(Arc::new(rates::ManifestRates(fleet.clone())));
     let (ready, is_ready) = watch::channel(false);
     let (shutdown, is_shutdown) = watch::channel(false);
     let access = Access::open(&settings.data, admin_address, settings.admin_hosts.clone())
@@ -160,6 +162,9 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         supervisor: supervisor.clone(),
         checks: checks.clone(),
         store: store.clone(),
+        jobs,
+        kv: Arc::new(store.clone()),
+        limiters,
         journal: journal.clone(),
         clock,
         access: Arc::new(access),

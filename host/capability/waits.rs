@@ -3,7 +3,10 @@
 //! Must not wait itself.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,6 +19,8 @@ use crate::clock::Clock;
 pub struct Waits {
     clock: Clock,
     sum: Mutex<Sum>,
+    /// A permit of the limiter that this worker's requests go through was taken before the event began.
+    prepaid: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -28,13 +33,24 @@ struct Sum {
 
 impl Waits {
     pub fn new(clock: Clock) -> Self {
-        Self { clock, sum: Mutex::default() }
+        Self { clock, sum: Mutex::default(), prepaid: AtomicBool::new(false) }
     }
 
     /// Forgets the event before.
     pub fn reset(&self) {
         let mut sum = self.sum();
         *sum = Sum { event: sum.event + 1, ..Sum::default() };
+        self.prepaid.store(false, Ordering::Relaxed);
+    }
+
+    /// The event's first request is paid for.
+    pub fn prepay(&self) {
+        self.prepaid.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this request is paid for; the next one is not.
+    pub fn take_prepaid(&self) -> bool {
+        self.prepaid.swap(false, Ordering::Relaxed)
     }
 
     /// Time this event has spent waiting for limiters, a wait still running included: it counts in neither timeout nor latency.

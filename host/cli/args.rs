@@ -1,9 +1,12 @@
 //! The command line as clap reads it: verbs, flags and their help. Must not do anything.
 
+mod work;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::work::*;
 use crate::config::LogFormat;
 
 const EXAMPLES: &str = "\
@@ -14,6 +17,7 @@ Examples:
   skep apply -f watch.toml             apply it
   skep get workers                     what runs
   skep checks                          what the workers watch, and whether it is up
+  skep queue ls                        what waits to be done, and what failed
   skep why pages                       why a worker is in its state, and what to do
   skep logs pages -f                   follow a worker's log
 
@@ -89,6 +93,12 @@ pub enum Verb {
     Call(Call),
     /// Show what workers watch: status, latency, uptime
     Checks(Checks),
+    /// Look into queues, push jobs, see what became of them
+    Queue(Queue),
+    /// Look at and change the workers' key-value state
+    Kv(Kv),
+    /// Show limiters, set a limiter's rate
+    Limiter(Limiter),
     /// Show what a component exports and imports; needs no host
     Inspect(Inspect),
     /// Look for what would keep a host from running well here
@@ -350,30 +360,6 @@ pub struct Trap {
     pub id: String,
     #[command(flatten)]
     pub output: Output,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  skep scale permuter=4")]
-pub struct Scale {
-    #[arg(required = true, value_name = "NAME=N")]
-    pub scales: Vec<ScaleTo>,
-}
-
-/// `NAME=N`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScaleTo {
-    pub name: String,
-    pub replicas: u32,
-}
-
-impl std::str::FromStr for ScaleTo {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, count) = text.split_once('=').ok_or("write NAME=N, e.g. permuter=4")?;
-        let replicas = count.parse().map_err(|_| format!("\"{count}\" is not a number of replicas"))?;
-        Ok(Self { name: name.to_owned(), replicas })
-    }
 }
 
 #[derive(Debug, Args)]

@@ -100,6 +100,26 @@ impl Client {
         self.json(self.request(Method::DELETE, path).query(query)).await
     }
 
+    pub async fn post_json<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> Result<T, Failure> {
+        self.json(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub async fn put_json<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> Result<T, Failure> {
+        self.json(self.request(Method::PUT, path).json(body)).await
+    }
+
+    /// A body of bytes as they are, with its options in the query.
+    pub async fn bytes<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<T, Failure> {
+        let request = self.request(method, path).query(query).header("content-type", "application/octet-stream");
+        self.json(request.body(body)).await
+    }
+
     /// A POST whose answer is bytes.
     pub async fn exchange(&self, path: &str, query: &[(&str, &str)], body: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let response = self.send(self.request(Method::POST, path).query(query).body(body).timeout(ANSWER_TIME)).await?;
@@ -127,7 +147,9 @@ impl Client {
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let response = self.send(request.timeout(ANSWER_TIME)).await?;
         let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
-        serde_json::from_slice(&bytes).map_err(|error| {
+        // An answer without a body says nothing but that it is done.
+        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        serde_json::from_slice(text).map_err(|error| {
             Failure::new(Code::Failed, format!("what answers at {} is not this version of skep: {error}", self.place))
                 .hint("compare `skep --version` with the host's")
         })

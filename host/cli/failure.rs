@@ -8,6 +8,15 @@ use super::{
 };
 use crate::{api::ErrorBody, config::ConfigError, facts::Problem};
 
+/// Requests that the API's hints name, and what to type instead.
+const LISTINGS: [(&str, &str); 5] = [
+    ("/api/v1/workers", "skep get workers lists them"),
+    ("/api/v1/queues", "skep queue ls lists them; a push makes one"),
+    ("/api/v1/limiters", "skep limiter ls lists them; a [[limiter]] in a manifest declares one"),
+    ("/api/v1/kv/BUCKET", "skep kv ls BUCKET lists its keys"),
+    ("/api/v1/kv", "skep kv ls lists them; the first key makes one"),
+];
+
 /// The CLI's exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -52,10 +61,10 @@ impl Failure {
         // The API's hints name requests; these name what to type.
         let hint = match (status, body.hint) {
             (401, _) => Some("set SKEP_TOKEN to the text of admin.token in the host's data folder".to_owned()),
-            (404, Some(hint)) if hint.contains("/api/v1/workers") => Some("skep get workers lists them".to_owned()),
             (404, Some(hint)) if hint.contains("/api/v1/traps") => {
                 Some("skep traps lists the kept ones; a unique end of an id will do".to_owned())
             }
+            (404, Some(hint)) => Some(LISTINGS.iter().find(|(path, _)| hint.contains(path)).map_or(hint, |(_, verb)| (*verb).to_owned())),
             (_, hint) => hint,
         };
         Self { code, status: Some(status), message: body.error, problems: body.problems, hint }

@@ -9,13 +9,18 @@ pub mod doctor;
 pub mod failure;
 pub mod files;
 pub mod inspect;
+mod kv;
+mod limiter;
 mod local;
 pub mod paint;
 pub mod plan;
+mod queue;
 pub mod records;
 mod remote;
+mod scale;
 pub mod show;
 pub mod table;
+pub mod work;
 
 use std::{
     error::Error as _,
@@ -36,6 +41,7 @@ use crate::{
     appliance::ApplianceError,
     clock::Clock,
     config::{self, ConfigError, Settings},
+    facts::Payload,
     telemetry,
 };
 
@@ -78,6 +84,16 @@ impl Console {
         match output.format {
             Format::Json => self.json(value)?,
             Format::Table | Format::Wide => self.show(text)?,
+        }
+        Ok(Code::Done)
+    }
+
+    /// Somebody's bytes as they are; on a terminal the prompt comes on a line of its own.
+    pub fn raw(&mut self, payload: Payload) -> Result<Code, Failure> {
+        let bytes = payload.into_bytes().map_err(|reason| Failure::new(Code::Failed, format!("what the host sent {reason}")))?;
+        self.bytes(&bytes)?;
+        if self.paint.colour && !bytes.ends_with(b"\n") {
+            self.print("\n")?;
         }
         Ok(Code::Done)
     }

@@ -11,9 +11,9 @@ use super::{
     env,
     failure::{Code, Failure},
     files::{self, Joined},
-    local,
+    kv, limiter, local,
     paint::Paint,
-    plan, records, show,
+    plan, queue, records, scale, show,
 };
 use crate::{
     config::DATA,
@@ -44,7 +44,10 @@ pub async fn run(host: &Host, verb: Verb, console: &mut Console) -> Result<Code,
         Verb::Tick(args) => act(&connect(host)?, &args.names, "tick", console).await,
         Verb::Pause(args) => amend(&connect(host)?, &args.names, "pause", "paused", console).await,
         Verb::Resume(args) => amend(&connect(host)?, &args.names, "resume", "resumed", console).await,
-        Verb::Scale(args) => scale(&connect(host)?, &args, console).await,
+        Verb::Scale(args) => scale::run(&connect(host)?, &args, console).await,
+        Verb::Queue(args) => queue::run(&connect(host)?, args.act, console).await,
+        Verb::Kv(args) => kv::run(&connect(host)?, args.act, console).await,
+        Verb::Limiter(args) => limiter::run(&connect(host)?, args.act, console).await,
         Verb::Call(args) => call(&connect(host)?, &args, console).await,
     }
 }
@@ -258,21 +261,13 @@ async fn amend(client: &Client, names: &[String], act: &str, done: &str, console
     Ok(Code::Done)
 }
 
-async fn scale(client: &Client, args: &args::Scale, console: &mut Console) -> Result<Code, Failure> {
-    for to in &args.scales {
-        let replicas = to.replicas.to_string();
-        let plan: Plan = client.post(&on(&to.name, "scale"), &[("replicas", &replicas)], Vec::new()).await?;
-        console.print(&plan::amended(&to.name, &format!("scaled to {replicas}"), &plan))?;
-    }
-    Ok(Code::Done)
-}
-
-fn payload(text: &str) -> Result<Vec<u8>, Failure> {
+/// Text, `@FILE`, or `-` for stdin.
+pub(super) fn payload(text: &str) -> Result<Vec<u8>, Failure> {
     let whole = |from: &mut dyn Read| {
         let mut bytes = Vec::new();
         from.take(MAX_PAYLOAD_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > MAX_PAYLOAD_BYTES {
-            let sentence = format!("the payload is larger than {} MiB, the most a call carries", MAX_PAYLOAD_BYTES >> 20);
+            let sentence = format!("what is sent is larger than {} MiB, the most that is carried", MAX_PAYLOAD_BYTES >> 20);
             return Err(Failure::new(Code::Refused, sentence));
         }
         Ok(bytes)

@@ -1,4 +1,4 @@
-//! What people ask for: apply, delete, undo, pause, scale. Each edits the folder's texts, and the edit is applied as it is written.
+//! What people ask for: apply, delete, undo, pause, scale, another rate. Each edits the folder's texts, and the edit is applied as it is written.
 //!
 //! An act is refused as a whole when anything it touches has a problem afterwards, or anything else gets a new one. Must not change
 //! desired state by any other way than texts.
@@ -24,7 +24,7 @@ use crate::{
     manifest::{
         MAX_FILE_BYTES,
         edit::{self, Kind},
-        spec::FileSpec,
+        spec::{FileSpec, Rate},
     },
 };
 
@@ -77,16 +77,22 @@ impl<C: Part> Reconciler<C> {
     }
 
     pub(super) async fn set_paused(&mut self, worker: &str, paused: bool) -> Result<Plan, FleetError> {
-        self.set(worker, "paused", paused.into(), Cause::Pause).await
+        self.set((Kind::Worker, worker.to_owned()), "paused", paused.into(), Cause::Pause).await
     }
 
     pub(super) async fn scale(&mut self, worker: &str, replicas: u32) -> Result<Plan, FleetError> {
-        self.set(worker, "replicas", i64::from(replicas).into(), Cause::Scale).await
+        self.set((Kind::Worker, worker.to_owned()), "replicas", i64::from(replicas).into(), Cause::Scale).await
     }
 
-    async fn set(&mut self, worker: &str, field: &str, value: toml_edit::Value, cause: Cause) -> Result<Plan, FleetError> {
-        let (file, text) = self.stands(&(Kind::Worker, worker.to_owned())).await?;
-        let edited = edit::set_field(&text, worker, field, value).map_err(|error| FleetError::Conflict(format!("{file}: {error}")))?;
+    pub(super) async fn set_rate(&mut self, limiter: &str, rate: Rate) -> Result<Plan, FleetError> {
+        self.set((Kind::Limiter, limiter.to_owned()), "rate", rate.to_string().into(), Cause::Rate).await
+    }
+
+    async fn set(&mut self, key: Key, field: &str, value: toml_edit::Value, cause: Cause) -> Result<Plan, FleetError> {
+        let (file, text) = self.stands(&key).await?;
+        let (kind, name) = &key;
+        let edited =
+            edit::set_field_of(&text, *kind, name, field, value).map_err(|error| FleetError::Conflict(format!("{file}: {error}")))?;
         let (proposal, texts) = self.consider(vec![(file, Some(edited.into()))], Mode::Lenient, |problem| problem).await?;
         self.act(proposal, texts, cause, false).await
     }
@@ -124,7 +130,12 @@ impl<C: Part> Reconciler<C> {
         if let Some(found) = found.await? {
             return Ok(found);
         }
-        let (_, worker) = key;
+        let (kind, worker) = key;
+        if *kind == Kind::Limiter {
+            let known = self.applied.limiters().into_iter().find(|limiter| limiter.name == *worker);
+            let missing = || FleetError::NotFound(format!("no limiter \"{worker}\""));
+            return Err(known.map_or_else(missing, |limiter| edits::unreadable(&limiter.origin.file)));
+        }
         match (self.applied.unit(worker), worker.split_once('/')) {
             (Some(_), Some((parent, _))) => Err(FleetError::Conflict(format!(
                 "\"{worker}\" is an item of worker \"{parent}\" (each): change \"{parent}\", or its item in the manifest"

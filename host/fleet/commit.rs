@@ -39,6 +39,7 @@ pub enum Cause {
     Delete,
     Pause,
     Scale,
+    Rate,
     /// The generation whose texts came back.
     Undo(u64),
 }
@@ -54,6 +55,7 @@ impl Cause {
             Self::Delete => "delete",
             Self::Pause => "pause",
             Self::Scale => "scale",
+            Self::Rate => "rate",
             Self::Undo(_) => "undo",
         }
     }

@@ -40,6 +40,7 @@ use crate::{
     clock::Clock,
     facts::{Plan, Problem},
     journal::Journal,
+    manifest::spec::Rate,
 };
 
 /// Asks that may wait for their turn; further askers wait themselves.
@@ -131,6 +132,11 @@ impl Fleet {
     /// Edits `replicas` in the manifest.
     pub async fn scale(&self, name: &str, replicas: u32) -> Result<Plan, FleetError> {
         self.ask(Ask::Scale { worker: name.to_owned(), replicas }).await
+    }
+
+    /// Edits `rate` of a limiter in the manifest; in force when this answers.
+    pub async fn set_rate(&self, limiter: &str, rate: Rate) -> Result<Plan, FleetError> {
+        self.ask(Ask::SetRate { limiter: limiter.to_owned(), rate }).await
     }
 
     /// Ends the reconciler after what it is at; workers run on. Everything asked later is refused.

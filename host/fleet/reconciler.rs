@@ -36,6 +36,7 @@ use crate::{
     clock::Clock,
     facts::{Level, Plan, Problem},
     journal::Journal,
+    manifest::spec::Rate,
     supervise::Fact,
 };
 
@@ -57,6 +58,10 @@ pub enum Ask {
     Scale {
         worker: String,
         replicas: u32,
+    },
+    SetRate {
+        limiter: String,
+        rate: Rate,
     },
     /// Ends the reconciler; workers stay as they are.
     Stop,
@@ -219,6 +224,7 @@ impl<C: Part> Reconciler<C> {
             Ask::Undo { dry_run } => self.undo(dry_run).await,
             Ask::SetPaused { worker, paused } => self.set_paused(&worker, paused).await,
             Ask::Scale { worker, replicas } => self.scale(&worker, replicas).await,
+            Ask::SetRate { limiter, rate } => self.set_rate(&limiter, rate).await,
             Ask::Stop => Ok(self.unchanged()),
         }
     }

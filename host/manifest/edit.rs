@@ -16,7 +16,7 @@ use super::{
 /// Why an edit can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    #[error("worker \"{0}\" is not declared in this file")]
+    #[error("{0} is not declared in this file")]
     NotFound(String),
     #[error("the text can't be edited: {0}")]
     Syntax(String),
@@ -68,7 +68,7 @@ pub fn put_block(text: &str, block: &Block<'_>) -> Result<String, EditError> {
 
 /// Takes a worker's block out, with the comments right above it and the blank lines right below.
 pub fn remove_worker(text: &str, worker: &str) -> Result<String, EditError> {
-    let (at, split) = find(text, Kind::Worker, worker).ok_or_else(|| EditError::NotFound(worker.to_owned()))?;
+    let (at, split) = find(text, Kind::Worker, worker).ok_or_else(|| missing(Kind::Worker, worker))?;
     let end = at + split.body_end;
     let below = text.get(end..).unwrap_or_default();
     let blank = below.len() - below.trim_start().len();
@@ -87,7 +87,12 @@ pub fn remove_worker(text: &str, worker: &str) -> Result<String, EditError> {
 
 /// Sets one top-level field of a worker (`paused`, `replicas`), keeping the rest of its block.
 pub fn set_field(text: &str, worker: &str, field: &str, value: toml_edit::Value) -> Result<String, EditError> {
-    let (at, split) = find(text, Kind::Worker, worker).ok_or_else(|| EditError::NotFound(worker.to_owned()))?;
+    set_field_of(text, Kind::Worker, worker, field, value)
+}
+
+/// The same for a table of any kind: `rate` of a limiter.
+pub fn set_field_of(text: &str, kind: Kind, name: &str, field: &str, value: toml_edit::Value) -> Result<String, EditError> {
+    let (at, split) = find(text, kind, name).ok_or_else(|| missing(kind, name))?;
     let value = value.decorated("", "").to_string();
     let edited = match field_of(&split, field)? {
         Some(place) => replaced(text, at + place.value.start..at + place.value.end, &value),
@@ -98,18 +103,18 @@ pub fn set_field(text: &str, worker: &str, field: &str, value: toml_edit::Value)
             replaced(text, before..before, &format!("{lead}{field} = {value}{feed}"))
         }
     };
-    still_toml(edited, worker)
+    still_toml(edited, kind, name)
 }
 
 /// Takes one top-level field out of a worker's block, with its line; nothing changes when it isn't there.
 pub fn remove_field(text: &str, worker: &str, field: &str) -> Result<String, EditError> {
-    let (at, split) = find(text, Kind::Worker, worker).ok_or_else(|| EditError::NotFound(worker.to_owned()))?;
+    let (at, split) = find(text, Kind::Worker, worker).ok_or_else(|| missing(Kind::Worker, worker))?;
     let Some(place) = field_of(&split, field)? else {
         return Ok(text.to_owned());
     };
     let below = split.text.get(place.value.end..).unwrap_or_default();
     let end = place.value.end + below.find('\n').map_or(below.len(), |feed| feed + 1);
-    still_toml(replaced(text, at + place.line..at + end, ""), worker)
+    still_toml(replaced(text, at + place.line..at + end, ""), Kind::Worker, worker)
 }
 
 /// Where a field stands in its block.
@@ -135,6 +140,10 @@ fn field_of(split: &Split<'_>, field: &str) -> Result<Option<Place>, EditError> 
         return Err(EditError::Syntax(format!("{field} is a table of its own")));
     }
     Ok(Some(Place { line, value }))
+}
+
+fn missing(kind: Kind, name: &str) -> EditError {
+    EditError::NotFound(format!("{} \"{name}\"", kind.as_str()))
 }
 
 fn find<'t>(text: &'t str, kind: Kind, name: &str) -> Option<(usize, Split<'t>)> {
@@ -169,8 +178,8 @@ fn parsed<'t>(split: &Split<'t>) -> Result<Vec<tree::Entry<'t>>, EditError> {
 }
 
 /// Refuses an edit whose outcome no longer parses.
-fn still_toml(text: String, worker: &str) -> Result<String, EditError> {
-    match find(&text, Kind::Worker, worker).map(|(_, split)| parsed(&split).map(|_| ())) {
+fn still_toml(text: String, kind: Kind, name: &str) -> Result<String, EditError> {
+    match find(&text, kind, name).map(|(_, split)| parsed(&split).map(|_| ())) {
         Some(Ok(())) => Ok(text),
         Some(Err(error)) => Err(error),
         None => Err(EditError::Syntax("the field can't be set".to_owned())),

@@ -2,26 +2,16 @@
 //!
 //! Must not check values: what is listed here is already known to be right.
 
-use super::spec::{FileSpec, Origin, Start, WorkerSpec};
+use super::spec::{FileSpec, Origin, WorkerSpec};
 use crate::facts::Problem;
 
 /// A worker's key, and how to see in a spec that it is used.
 type Key = (&'static str, fn(&WorkerSpec) -> bool);
 
 const WORKER_KEYS: &[Key] = &[
-    ("each", |worker| worker.name.contains('/')),
-    ("jobs", |worker| worker.run.jobs.is_some()),
     ("http", |worker| worker.run.http.is_some()),
-    ("topics", |worker| !worker.run.topics.is_empty()),
-    ("command", |worker| worker.run.command.is_some()),
-    ("start", |worker| worker.run.start == Start::Lazy),
     ("approve", |worker| worker.run.approve),
     ("grants.ping", |worker| worker.run.grants.ping.is_some()),
-    ("grants.queue", |worker| !worker.run.grants.queue_push.is_empty()),
-    ("grants.kv", |worker| !worker.run.grants.kv.is_empty()),
-    ("grants.call", |worker| !worker.run.grants.call.is_empty()),
-    ("grants.publish", |worker| !worker.run.grants.publish.is_empty()),
-    ("grants.limiter", |worker| !worker.run.grants.limiter_acquire.is_empty() || !worker.run.grants.limiter_set_rate.is_empty()),
 ];
 
 /// Keys this build checks but does not serve yet: for each such key in `spec` a problem that says "not in this build".
@@ -37,7 +27,6 @@ pub fn not_in_this_build(spec: &FileSpec) -> Vec<Problem> {
         }
         before = Some(parent);
     }
-    problems.extend(spec.queues.iter().map(|queue| problem(&queue.origin, None, "[[queue]]")));
     problems.extend(spec.maintenance.iter().map(|window| problem(&window.origin, None, "[[maintenance]]")));
     problems.sort_by_key(|problem| problem.line);
     problems

@@ -44,7 +44,7 @@ use crate::{
     },
     checks::Checks,
     clock::Clock,
-    facts::{Digest, Level, Name, Why, WorkerView},
+    facts::{Digest, Level, Name, ReplicaView, Why, WorkerView},
     journal::Journal,
     manifest::{spec::WorkerSpec, units::print_duration},
     store::{Leases, Store, StoreError},
@@ -422,6 +422,11 @@ impl Supervisor {
 
     pub fn view(&self, name: &str) -> Option<WorkerView> {
         self.unit(name).map(|unit| view::worker(&unit))
+    }
+
+    /// A worker's replicas, by number.
+    pub fn replicas(&self, name: &str) -> Option<Vec<ReplicaView>> {
+        self.unit(name).map(|unit| view::replicas(&unit))
     }
 
     /// The spec a worker runs by.

@@ -2,15 +2,16 @@
 //!
 //! Reads units; changes nothing.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{
     cell::Phase,
+    replica::Replica,
     unit::{Deployed, Unit},
 };
 use crate::{
     clock::Clock,
-    facts::{EventCounts, ReplicaCount, ScheduleView, Why, WorkerState, WorkerView},
+    facts::{EventCounts, ReplicaCount, ReplicaView, ScheduleView, Why, WorkerState, WorkerView},
     manifest::{spec::Schedule, units::print_duration},
 };
 
@@ -80,6 +81,22 @@ pub(super) fn worker(unit: &Unit) -> WorkerView {
         line: spec.origin.line,
         held_back: deployed.deployment.held_back.as_deref().map(str::to_owned),
     }
+}
+
+/// Its replicas, by number.
+pub(super) fn replicas(unit: &Unit) -> Vec<ReplicaView> {
+    let view = |replica: &Arc<Replica>| {
+        let cell = replica.cell();
+        ReplicaView {
+            replica: replica.number,
+            state: cell.state(),
+            busy: cell.running() > 0,
+            waiting: cell.waiting() as u64,
+            incarnation: cell.incarnation,
+            since: cell.since,
+        }
+    };
+    unit.replicas().iter().map(view).collect()
 }
 
 pub(super) fn why(unit: &Unit, clock: Clock) -> Why {

@@ -85,6 +85,8 @@ pub struct State {
     pub(super) log: Log,
     pub(super) checks: Reporter,
     pub(super) scope: Scope,
+    /// The named limiter that its requests go through.
+    limiter: Option<Arc<str>>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) deadline: Option<Deadline>,
     clock: Clock,
@@ -118,7 +120,8 @@ impl State {
             hooks: Hooks::new(context.outbound, ledger.clone()).reporting(context.note),
             memory: MemoryLimit::new(context.memory_bytes),
             checks: Reporter { checks: context.checks, clock: context.clock, worker: context.worker, ledger: ledger.clone() },
-            scope: Scope::new(context.rights, context.replica, ledger.clone()),
+            limiter: context.rights.grants.http.as_ref().and_then(|http| http.limiter.as_deref()).map(Arc::from),
+            scope: Scope::new(context.rights, context.replica, ledger.waits().clone()),
             log: context.log,
             ledger,
             deadline: None,
@@ -131,6 +134,9 @@ impl State {
     /// Opens an event that may run for `timeout`.
     pub fn begin(&mut self, timeout: Duration, errand: Errand) -> Deadline {
         self.ledger.reset();
+        if errand.prepaid.is_some() && errand.prepaid.as_deref() == self.limiter.as_deref() {
+            self.ledger.waits().prepay();
+        }
         self.scope.begin(errand.event, errand.chain, errand.job);
         self.log.begin();
         self.memory.forget_refusal();

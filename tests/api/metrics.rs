@@ -2,16 +2,30 @@
 
 use skep::{
     api::metrics,
-    facts::{CheckStatus, WorkerState},
+    facts::{BucketView, CheckStatus, LimiterView, WorkerState},
 };
 
-use super::{check, worker};
+use super::{check, queue, worker};
 
 #[test]
 fn metrics_are_prometheus_text() {
     let workers = [worker("pages", WorkerState::Running), worker("pinger/nas", WorkerState::Quarantined)];
     let subject = "https://example.com/?q=\"a\\b\"\nx";
     let checks = [check("pages", subject, CheckStatus::Down), check("pinger/nas", "nas", CheckStatus::Unknown)];
+    let mut todo = queue("todo");
+    (todo.dead, todo.pushed, todo.oldest_waiting_at) = (2, 9, Some("2026-11-21T06:00:10Z".parse().unwrap()));
+    let queues = [todo, queue("idle")];
+    let limiters = [LimiterView {
+        name: "exchange".into(),
+        rate: "6/s".into(),
+        effective_per_second: 1.5,
+        burst: 1,
+        waiting: 4,
+        permits: 11,
+        paused_until: None,
+        file: "a.toml".into(),
+        line: 1,
+    }];
     let text = metrics::render(&metrics::Snapshot {
         version: "0.1.0",
         started: "2026-11-21T06:00:00Z".parse().unwrap(),
@@ -24,6 +38,9 @@ fn metrics_are_prometheus_text() {
         resident_bytes: Some(1024),
         workers: &workers,
         checks: &checks,
+        queues: &queues,
+        limiters: &limiters,
+        buckets: &[BucketView { name: "counter".into(), keys: 3, bytes: 40 }],
     });
     for line in [
         "skep_build_info{version=\"0.1.0\"} 1",
@@ -45,6 +62,15 @@ fn metrics_are_prometheus_text() {
         "skep_check_up{worker=\"pages\",subject=\"https://example.com/?q=\\\"a\\\\b\\\"\\nx\"} 0",
         "skep_check_latency_seconds{worker=\"pinger/nas\",subject=\"nas\"} 0.0125",
         "skep_check_certificate_expiry_timestamp_seconds{worker=\"pinger/nas\",subject=\"nas\"} 1796083200",
+        "skep_queue_jobs{queue=\"todo\",state=\"dead\"} 2",
+        "skep_queue_jobs{queue=\"idle\",state=\"waiting\"} 0",
+        "skep_queue_oldest_waiting_seconds{queue=\"todo\"} 20",
+        "skep_queue_pushed_total{queue=\"todo\"} 9",
+        "skep_limiter_effective_per_second{limiter=\"exchange\"} 1.5",
+        "skep_limiter_waiting{limiter=\"exchange\"} 4",
+        "skep_limiter_permits_total{limiter=\"exchange\"} 11",
+        "skep_kv_keys{bucket=\"counter\"} 3",
+        "skep_kv_bytes{bucket=\"counter\"} 40",
         "skep_store_dropped_total 0",
         "skep_trap_records_lost_total 3",
         "process_resident_memory_bytes 1024",

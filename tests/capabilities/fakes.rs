@@ -149,6 +149,10 @@ impl Jobs for FakeJobs {
         panic!("a guest leases nothing")
     }
 
+    fn due(&self, _: &str) -> usize {
+        0
+    }
+
     fn lease_for(&self, _: &str, _: usize, _: &Arc<str>, _: Duration) -> BoxFuture<'static, Result<Vec<LeasedJob>, StoreError>> {
         panic!("a guest leases nothing")
     }

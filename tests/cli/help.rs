@@ -38,6 +38,9 @@ fn help_lists_every_verb_and_the_exit_codes() {
         "tick",
         "call",
         "checks",
+        "queue",
+        "kv",
+        "limiter",
         "inspect",
         "doctor",
         "completions",
@@ -95,7 +98,7 @@ fn names_with_replicas_and_items_are_told_apart() {
     assert_eq!(segment("pinger/nas"), "pinger%2Fnas");
     assert_eq!(segment(".."), "%2E%2E");
     assert_eq!("permuter=4".parse(), Ok(ScaleTo { name: "permuter".into(), replicas: 4 }));
-    assert_eq!("permuter".parse::<ScaleTo>().unwrap_err(), "write NAME=N, e.g. permuter=4");
+    assert_eq!("permuter".parse::<ScaleTo>().unwrap_err(), "\"permuter\" says no number: write NAME N, or NAME=N for several");
     assert_eq!("permuter=-1".parse::<ScaleTo>().unwrap_err(), "\"-1\" is not a number of replicas");
 }
 

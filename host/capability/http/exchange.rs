@@ -92,7 +92,9 @@ impl Draft {
     /// Waits for the worker's limiter, at the ledger's expense; the request's own time starts afterwards.
     async fn permit(&mut self) -> Result<(), Fault> {
         let client = &self.scope.outbound.client;
-        if let Some(limiter) = &self.scope.outbound.limiter {
+        if let Some(limiter) = &self.scope.outbound.limiter
+            && !self.scope.ledger.waits().take_prepaid()
+        {
             let _waiting = self.scope.ledger.waits().wait();
             let wait = client.settings.permit_deadline;
             limiter.acquire(client.clock.now() + wait).await.map_err(|_| {
