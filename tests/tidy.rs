@@ -28,7 +28,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("capability", &["checks", "clock", "facts", "journal", "limiter", "manifest::spec", "manifest::units", "store"]),
     ("worker", &["capability", "checks", "clock", "facts", "manifest::spec", "manifest::units"]),
     ("supervise", &["capability", "checks", "clock", "facts", "journal", "manifest::spec", "manifest::units", "store", "worker"]),
-    ("trigger", &["clock", "facts", "manifest::spec", "store", "supervise"]),
+    // Ingress hands requests over as the worker room's events, for workers too: it is what stands behind `NAME.skep.internal`.
+    (
+        "trigger",
+        &[
+            "capability::caller",
+            "capability::http::Internal",
+            "capability::http::Unreached",
+            "clock",
+            "facts",
+            "manifest::spec",
+            "manifest::units",
+            "store",
+            "supervise",
+            "worker",
+        ],
+    ),
     ("fleet", &["clock", "facts", "journal", "manifest", "store", "supervise", "worker"]),
     // What a person meets. The CLI speaks to the API; `up`, `check`, `inspect` and `doctor` need no host.
     ("api", &["checks", "clock", "config", "facts", "fleet", "journal", "manifest::spec", "manifest::units", "store", "supervise"]),
@@ -51,6 +66,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("host/checks/uptime.rs", PURE),
     ("host/limiter/policy.rs", PURE),
     ("host/trigger/phase.rs", PURE),
+    ("host/trigger/ingress/table.rs", PURE),
     ("host/worker", &["RestartPolicy", "RestartSpec"]),
     ("host/api", &["rusqlite", "wasmtime"]),
     ("host/cli", &["rusqlite::Connection", "wasmtime"]),
@@ -60,7 +76,7 @@ const NEVER: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["Clock", "Instant::now", "Timestamp::now", "Mutex", "RwLock", ".await", "std::fs", "std::net", "spawn"];
 
 /// Files of host/capability that every capability shares.
-const CAPABILITY_SHARED: &[&str] = &["bindings", "grant", "secrets"];
+const CAPABILITY_SHARED: &[&str] = &["bindings", "caller", "grant", "secrets"];
 /// What one capability may take of another: checks attach what http saw of this event's requests.
 const CAPABILITY_TIES: &[(&str, &str)] = &[("checks", "http::Ledger")];
 
@@ -80,7 +96,7 @@ const MAX_LINES: usize = 500;
 const UNFINISHED: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
 /// Plugins that misbehave on purpose. They ship with nothing, so they need no example.
-const FAULTS: &[&str] = &["crash", "flood", "hog", "snoop", "spin"];
+const FAULTS: &[&str] = &["crash", "flood", "hog", "snoop", "spin", "web"];
 
 #[test]
 fn rooms_use_only_what_the_table_allows() {

@@ -21,6 +21,7 @@ use crate::{
     manifest::spec::{LimiterSpec, Schedule, WorkerSpec},
     supervise::{Deployment, Fact, Supervisor},
     trigger::{
+        ingress::Ingress,
         phase,
         schedule::{First, Scheduler},
     },
@@ -31,6 +32,7 @@ use crate::{
 pub struct Floor {
     pub supervisor: Supervisor,
     pub scheduler: Scheduler,
+    pub ingress: Ingress,
     pub checks: Checks,
     pub http: Arc<Client>,
     pub journal: Journal,
@@ -100,6 +102,7 @@ impl Runner<Component> for Floor {
         let spec = order.spec.clone();
         self.watch(&spec);
         self.supervisor.create(deployment(order), self.outbound(&spec));
+        self.ingress.set(&spec);
         self.schedule(&spec, if at_start { First::Spread } else { First::Now });
     }
 
@@ -108,6 +111,7 @@ impl Runner<Component> for Floor {
         self.watch(&spec);
         self.checks.renew(&spec.name);
         self.supervisor.update(deployment(order), self.outbound(&spec));
+        self.ingress.set(&spec);
         self.schedule(&spec, First::Now);
     }
 
@@ -116,6 +120,7 @@ impl Runner<Component> for Floor {
         let before = self.paused(&spec.name);
         self.watch(&spec);
         self.supervisor.amend(deployment(order));
+        self.ingress.set(&spec);
         // Only pause and resume touch the schedule: a new title must not move a tick.
         if before.is_some_and(|before| before != spec.live.paused) {
             self.schedule(&spec, First::Now);
@@ -124,6 +129,7 @@ impl Runner<Component> for Floor {
 
     fn remove(&self, name: &str) {
         self.scheduler.clear(name.into());
+        self.ingress.remove(name);
         self.supervisor.remove(name);
         self.checks.remove(name);
         self.journal.forget(name);

@@ -11,7 +11,6 @@ type Key = (&'static str, fn(&WorkerSpec) -> bool);
 const WORKER_KEYS: &[Key] = &[
     ("each", |worker| worker.name.contains('/')),
     ("jobs", |worker| worker.run.jobs.is_some()),
-    ("http", |worker| worker.run.http.is_some()),
     ("topics", |worker| !worker.run.topics.is_empty()),
     ("command", |worker| worker.run.command.is_some()),
     ("start", |worker| worker.run.start == Start::Lazy),
