@@ -67,9 +67,7 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_time)
-        .max_buf_size(bounds.header_bytes.max(8 << 10));
+    http.timer(TokioTimer::new()).header_read_timeout(bounds.header_time).max_buf_size(bounds.header_bytes.max(8 << 10));
     let places = Arc::new(Semaphore::new(bounds.connections.max(1)));
     let mut open = JoinSet::new();
     loop {

@@ -97,8 +97,11 @@ struct Line {
 
 impl Visit {
     pub fn new(counts: Arc<Counts>, clock: Clock, method: &str, path: &str, worker: Option<&Name>) -> Self {
-        let line = tracing::enabled!(target: "skep::access", tracing::Level::DEBUG)
-            .then(|| Line { method: method.to_owned(), path: shown(path).to_owned(), worker: worker.cloned() });
+        let line = tracing::enabled!(target: "skep::access", tracing::Level::DEBUG).then(|| Line {
+            method: method.to_owned(),
+            path: shown(path).to_owned(),
+            worker: worker.cloned(),
+        });
         Self { counts, clock, started: clock.now(), line, over: false }
     }
 

@@ -86,12 +86,7 @@ struct Answered {
     told: Option<Told>,
 }
 
-async fn answered(
-    shared: &Shared,
-    site: &Arc<Site>,
-    request: Request<Source>,
-    chain: Option<Arc<Chain>>,
-) -> Result<Answered, Refusal> {
+async fn answered(shared: &Shared, site: &Arc<Site>, request: Request<Source>, chain: Option<Arc<Chain>>) -> Result<Answered, Refusal> {
     site.admit(request.method())?;
     if request.body().size_hint().lower() > site.body_bytes {
         return Err(Refusal::TooLarge(site.body_bytes));

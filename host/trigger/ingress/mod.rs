@@ -26,11 +26,11 @@ use http::{Request, Response};
 use hyper::{body::Incoming, service::Service};
 use jiff::Timestamp;
 
+use self::{access::Counts, gate::Budget, inbound::Source, site::Site, table::Table};
 pub use self::{
     access::Traffic,
     outbound::{End, Reply},
 };
-use self::{access::Counts, gate::Budget, inbound::Source, site::Site, table::Table};
 use crate::{
     clock::Clock,
     facts::Name,
