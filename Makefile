@@ -14,7 +14,7 @@ CARGO_FLAGS ?=
 WASM := wasm32-wasip2
 GUESTS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
 # Plugins that misbehave on purpose: tests need them, nobody else.
-FAULTS := crash flood hog probe snoop spin
+FAULTS := crash flood hog probe snoop spin web
 SHIPPED := $(filter-out $(FAULTS),$(GUESTS))
 STAGED := $(TARGET)/plugins
 

@@ -24,6 +24,7 @@ mod cli; // the command line: help, tables, plans, problems, settings
 mod fleet; // desired state: diff, folder, roll-over, undo
 mod history; // a check's history: days, rollups, caps
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
+mod ingress; // HTTP routes: whose a path is, bounds, bodies both ways, bad ends; between workers; with real guests
 mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
 mod policy; // restart policy and schedule arithmetic, as pure data

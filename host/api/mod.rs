@@ -16,6 +16,7 @@ mod kv;
 mod limiters;
 pub mod metrics;
 pub mod queues;
+mod patient;
 mod records;
 pub mod serve;
 pub mod sse;
@@ -30,7 +31,7 @@ use axum::{
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    serve::ListenerExt,
+    serve::{Listener, ListenerExt},
 };
 use jiff::Timestamp;
 use tokio::{
@@ -217,11 +218,12 @@ pub fn guarded(router: Router, access: Arc<Access>, via: Via) -> Router {
 /// Serves the API over TCP until `state.shutdown` turns true and the answers under way are out.
 pub async fn serve_tcp(listener: TcpListener, state: ApiState, bounds: Bounds) {
     let shutdown = state.shutdown.clone();
-    let listener = listener.tap_io(|stream| {
-        // Small answers leave at once; a socket that can't do it is only slower.
-        let _ = stream.set_nodelay(true);
-    });
-    serve::serve(listener, router(state, Via::Tcp), bounds, shutdown).await;
+    serve::serve(prompt(listener), router(state, Via::Tcp), bounds, shutdown).await;
+}
+
+/// Small answers leave at once; a socket that can't do it is only slower.
+pub fn prompt(listener: TcpListener) -> impl Listener {
+    listener.tap_io(|stream| _ = stream.set_nodelay(true))
 }
 
 /// Serves the API on the data folder's socket, as [`serve_tcp`] does.

@@ -1,8 +1,10 @@
-//! Serving a router on a listener with bounds: connections, header bytes, time to send them; and a stop that lets answers finish.
+//! Serving requests on a listener with bounds: connections, header bytes, time to send them and to take answers; and a stop that lets
+//! answers finish.
 //!
 //! Must not know what is served. Binding TCP is the appliance's; the socket file is made here, because its mode is its guard.
 
 use std::{
+    error::Error as StdError,
     fs, io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
@@ -11,7 +13,9 @@ use std::{
 };
 
 use axum::{Router, serve::Listener};
-use hyper::server::conn::http1;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -22,6 +26,8 @@ use tokio::{
     task::JoinSet,
 };
 
+use super::patient::Patient;
+
 /// What a client may use up.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -31,26 +37,37 @@ pub struct Bounds {
     pub header_bytes: usize,
     /// For a request's head to arrive, also on a kept-alive connection.
     pub header_time: Duration,
+    /// For a client to take the next piece of an answer.
+    pub write_time: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { connections: 1_024, header_bytes: 32 << 10, header_time: Duration::from_secs(30) }
+        let half_a_minute = Duration::from_secs(30);
+        Self { connections: 1_024, header_bytes: 32 << 10, header_time: half_a_minute, write_time: half_a_minute }
     }
 }
 
-const MAX_HEADERS: usize = 64;
+/// Serves a router, as [`serve_with`] does.
+pub async fn serve(listener: impl Listener, app: Router, bounds: Bounds, shutdown: watch::Receiver<bool>) {
+    serve_with(listener, TowerToHyperService::new(app), bounds, shutdown).await;
+}
 
 /// Serves until `shutdown` turns true, then until the answers under way are out. Dropping the future ends every connection.
-pub async fn serve<L>(mut listener: L, app: Router, bounds: Bounds, mut shutdown: watch::Receiver<bool>)
+///
+/// A request has at most 100 header fields, the number that hyper takes without a heap allocation.
+pub async fn serve_with<L, S, B>(mut listener: L, service: S, bounds: Bounds, mut shutdown: watch::Receiver<bool>)
 where
     L: Listener,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_time)
-        .max_buf_size(bounds.header_bytes.max(8 << 10))
-        .max_headers(MAX_HEADERS);
+    http.timer(TokioTimer::new()).header_read_timeout(bounds.header_time).max_buf_size(bounds.header_bytes.max(8 << 10));
     let places = Arc::new(Semaphore::new(bounds.connections.max(1)));
     let mut open = JoinSet::new();
     loop {
@@ -66,7 +83,8 @@ where
             } => accepted,
         };
         let (io, place) = accepted;
-        let connection = http.serve_connection(TokioIo::new(io), TowerToHyperService::new(app.clone()));
+        let io = TokioIo::new(Patient::new(io, bounds.write_time));
+        let connection = http.serve_connection(io, service.clone());
         let mut shutdown = shutdown.clone();
         open.spawn(async move {
             let _place = place;
@@ -79,7 +97,7 @@ where
                 }
             };
             if let Err(error) = ended {
-                tracing::debug!("admin connection: {error}");
+                tracing::debug!("a connection ended: {error}");
             }
         });
     }

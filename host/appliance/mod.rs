@@ -35,7 +35,11 @@ use crate::{
     manifest::{self, units::print_duration},
     store::{Jobs, Store, StoreError, StoreSettings},
     supervise::{Services, Supervisor},
-    trigger::{ingress, jobs::Feeders, schedule::Scheduler},
+    trigger::{
+        ingress::{self, Ingress},
+        jobs::Feeders,
+        schedule::Scheduler,
+    },
     worker::{Components, Engines},
 };
 
@@ -120,6 +124,8 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
     let supervisor = Supervisor::new(services);
     let feeders = Feeders::new(supervisor.clone(), jobs.clone(), limiters.clone(), clock);
     let scheduler = Scheduler::start(supervisor.clone(), clock);
+    let ingress = Ingress::new(Arc::new(supervisor.clone()), clock, ingress::Bounds::default());
+    http.reach_workers(Arc::new(ingress.clone()));
     tokio::spawn(confirm(rechecks, scheduler.clone()));
 
     let bind = |address| async move { TcpListener::bind(address).await.map_err(io(format!("can't listen on {address}"))) };
@@ -132,6 +138,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
     let floor = Floor {
         supervisor: supervisor.clone(),
         scheduler: scheduler.clone(),
+        ingress: ingress.clone(),
         checks: checks.clone(),
         http,
         journal: journal.clone(),
@@ -177,14 +184,16 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
             plugins: settings.plugins.clone(),
         }),
         ready: is_ready,
-        shutdown: is_shutdown.clone(),
+        shutdown: is_shutdown,
         followers: Arc::new(Semaphore::new(settings.limits.followers as usize)),
     };
+    let listen_bounds = api::Bounds { header_bytes: ingress::MAX_HEAD_BYTES, ..api::Bounds::default() };
+    let (closing, is_closing) = watch::channel(false);
     let bounds = api::Bounds { connections: settings.limits.connections as usize, ..api::Bounds::default() };
     let servers = [
         tokio::spawn(api::serve_tcp(admin, state.clone(), bounds)),
         tokio::spawn(api::serve_unix(socket, state, bounds)),
-        tokio::spawn(api::serve::serve(listen, ingress::routes(), bounds, is_shutdown)),
+        tokio::spawn(api::serve::serve_with(api::prompt(listen), ingress, listen_bounds, is_closing)),
     ];
 
     let _ = ready.send(true);
@@ -195,6 +204,8 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
     signals.stop().await;
     notify(&[sd_notify::NotifyState::Stopping]);
     journal.event("host.stopping", Level::Info, None, format!("draining for up to {}", print_duration(settings.drain)));
+    // Clients hear `connection: close` and ask elsewhere; what was asked before is answered below.
+    let _ = closing.send(true);
     // A second signal cuts the drain short.
     tokio::select! {
         () = drain(&settings, &supervisor, fleet, shutdown, servers) => {}

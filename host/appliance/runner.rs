@@ -18,6 +18,7 @@ use crate::{
     store::{Jobs, QueueSettings},
     supervise::{Deployment, Fact, Supervisor},
     trigger::{
+        ingress::Ingress,
         jobs::Feeders,
         phase,
         schedule::{First, Scheduler},
@@ -29,6 +30,7 @@ use crate::{
 pub struct Floor {
     pub supervisor: Supervisor,
     pub scheduler: Scheduler,
+    pub ingress: Ingress,
     pub checks: Checks,
     pub http: Arc<Client>,
     pub journal: Journal,
@@ -105,6 +107,7 @@ impl Runner<Component> for Floor {
         let spec = order.spec.clone();
         self.watch(&spec);
         self.supervisor.create(deployment(order), self.outbound(&spec));
+        self.ingress.set(&spec);
         self.schedule(&spec, if at_start { First::Spread } else { First::Now });
         self.feeders.set(&spec);
     }
@@ -114,6 +117,7 @@ impl Runner<Component> for Floor {
         self.watch(&spec);
         self.checks.renew(&spec.name);
         self.supervisor.update(deployment(order), self.outbound(&spec));
+        self.ingress.set(&spec);
         self.schedule(&spec, First::Now);
         self.feeders.set(&spec);
     }
@@ -123,6 +127,7 @@ impl Runner<Component> for Floor {
         let before = self.paused(&spec.name);
         self.watch(&spec);
         self.supervisor.amend(deployment(order));
+        self.ingress.set(&spec);
         // Only pause and resume touch the schedule: a new title must not move a tick.
         if before.is_some_and(|before| before != spec.live.paused) {
             self.schedule(&spec, First::Now);
@@ -133,6 +138,7 @@ impl Runner<Component> for Floor {
     fn remove(&self, name: &str) {
         self.scheduler.clear(name.into());
         self.feeders.clear(name);
+        self.ingress.remove(name);
         self.supervisor.remove(name);
         self.checks.remove(name);
         self.journal.forget(name);

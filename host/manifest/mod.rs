@@ -24,6 +24,7 @@ mod lexer;
 mod parser;
 mod reader;
 mod references;
+mod routes;
 pub mod spec;
 mod tables;
 pub mod topics;

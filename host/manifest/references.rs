@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     hints::nearest,
+    routes,
     spec::{Destination, FileSpec, Origin, WorkerSpec},
 };
 use crate::facts::Problem;
@@ -33,6 +34,7 @@ pub fn check_all(files: &[(Arc<str>, &FileSpec)]) -> Vec<Problem> {
     let limiters: HashSet<&str> = files.iter().flat_map(|(_, spec)| &spec.limiters).map(|limiter| limiter.name.as_str()).collect();
     let workers = files.iter().flat_map(|(_, spec)| &spec.workers).flat_map(|worker| [&*worker.name, parent(&worker.name)]).collect();
     let known = Known { limiters, workers };
+    problems.extend(routes::taken_twice(files));
     for (file, spec) in files {
         for worker in &spec.workers {
             problems.extend(known.of_worker(file, worker));
@@ -48,7 +50,7 @@ pub fn check_all(files: &[(Arc<str>, &FileSpec)]) -> Vec<Problem> {
 }
 
 /// The name that a manifest writes: `pinger` of `pinger/nas`.
-fn parent(name: &str) -> &str {
+pub(super) fn parent(name: &str) -> &str {
     name.split_once('/').map_or(name, |(parent, _)| parent)
 }
 
@@ -119,6 +121,6 @@ impl Known<'_> {
     }
 }
 
-fn problem(file: &str, line: u32, worker: Option<String>, field: &str, message: String, hint: String) -> Problem {
+pub(super) fn problem(file: &str, line: u32, worker: Option<String>, field: &str, message: String, hint: String) -> Problem {
     Problem { file: file.to_owned(), line, column: 0, worker, field: Some(field.to_owned()), message, hint: Some(hint) }
 }

@@ -9,7 +9,6 @@ use crate::facts::Problem;
 type Key = (&'static str, fn(&WorkerSpec) -> bool);
 
 const WORKER_KEYS: &[Key] = &[
-    ("http", |worker| worker.run.http.is_some()),
     ("approve", |worker| worker.run.approve),
     ("grants.ping", |worker| worker.run.grants.ping.is_some()),
 ];

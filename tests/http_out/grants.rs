@@ -120,14 +120,28 @@ fn paths_are_held_to_the_grant_by_segment() {
 }
 
 #[test]
-fn credentials_in_urls_other_workers_and_other_schemes_are_refused() {
+fn other_workers_are_reached_by_name_as_granted_and_in_one_form_only() {
+    let exchange = "http://exchange.skep.internal/public?x=1";
+    assert_eq!(got(&["worker:exchange"], exchange), "yes");
+    assert_eq!(got(&["exchange.skep.internal"], "http://EXCHANGE.skep.internal./"), "yes");
+    // No host that is granted reaches a worker.
+    assert_eq!(
+        got(&["worker:other", "*.internal", "*.skep.internal"], exchange),
+        "worker \"pages\" may not reach worker \"exchange\": add \"worker:exchange\" to grants.http.allow"
+    );
+    for form in ["https://exchange.skep.internal/", "http://exchange.skep.internal:8080/", "http://skep.internal/"] {
+        let refusal = got(&["worker:exchange"], form);
+        assert!(refusal.contains("reached as http://NAME.skep.internal, without TLS"), "{form}: {refusal}");
+    }
+}
+
+#[test]
+fn credentials_in_urls_and_other_schemes_are_refused() {
     assert_eq!(
         got(&["example.org"], "http://user:pass@example.org/"),
         "worker \"pages\" may not put a user name or password into a URL of http://example.org: \
          send an Authorization header, with secret:NAME for the secret part"
     );
-    let refusal = "worker \"pages\" may not reach http://exchange.skep.internal: routes of other workers are not in this build";
-    assert_eq!(got(&["worker:exchange", "exchange.skep.internal"], "http://exchange.skep.internal/"), refusal);
     assert!(got(&["example.org"], "ftp://example.org/").ends_with("it is no absolute http or https URL"));
 }
 

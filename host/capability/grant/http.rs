@@ -2,7 +2,12 @@
 //!
 //! Pure. Must not be asked once and remembered for another worker: a [`Decision`] holds for the request it was made for.
 
-use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+};
 
 use http::{Method, Uri};
 use ipnet::IpNet;
@@ -36,6 +41,12 @@ impl Origin {
             None => Self::default_port(tls),
         };
         (host != Host::Name(String::new())).then_some(Self { tls, host, port })
+    }
+
+    /// What stands before `.skep.internal`; none for any other host.
+    pub fn internal(&self) -> Option<&str> {
+        let Host::Name(name) = &self.host else { return None };
+        if name == INTERNAL { Some("") } else { name.strip_suffix(INTERNAL)?.strip_suffix('.') }
     }
 
     fn default_port(tls: bool) -> u16 {
@@ -94,8 +105,13 @@ pub enum Refusal {
          send an Authorization header, with secret:NAME for the secret part"
     )]
     UserInfo { worker: Arc<str>, origin: Origin },
-    #[error("worker \"{worker}\" may not reach {origin}: routes of other workers are not in this build")]
-    OtherWorker { worker: Arc<str>, origin: Origin },
+    #[error("worker \"{worker}\" may not reach worker \"{other}\": add \"worker:{other}\" to grants.http.allow")]
+    OtherWorker { worker: Arc<str>, other: String },
+    #[error(
+        "worker \"{worker}\" may not reach {origin}: a worker of this host is reached as http://NAME.skep.internal, \
+         without TLS (nothing leaves the host) and without a port"
+    )]
+    InternalForm { worker: Arc<str>, origin: Origin },
     #[error("worker \"{worker}\" may not reach {origin}: it resolves to {address}, {kind}: {remedy}", remedy = .kind.remedy(.address, .origin))]
     Resolved { worker: Arc<str>, origin: Origin, address: IpAddr, kind: Kind },
     #[error("worker \"{worker}\" may not reach {origin}: that is {kind}: add \"{origin}\" to grants.http.allow")]
@@ -114,6 +130,8 @@ pub struct Gate {
     /// `.example.com` for a grant of `*.example.com`.
     suffixes: HashMap<String, Ports>,
     networks: Vec<IpNet>,
+    /// Workers of this host.
+    workers: HashSet<String>,
 }
 
 /// What of a host is granted.
@@ -140,14 +158,14 @@ impl Gate {
             hosts: HashMap::new(),
             suffixes: HashMap::new(),
             networks: Vec::new(),
+            workers: HashSet::new(),
         };
         for destination in grant.iter().flat_map(|grant| &grant.allow) {
             match destination {
                 Destination::Origin { scheme, host, port } => gate.ports(host).some.push((scheme == "https", *port)),
                 Destination::Host(host) => gate.ports(host).any = true,
                 Destination::Cidr(network) => gate.networks.push(*network),
-                // Answered as not in this build, whoever asks.
-                Destination::Worker(_) => {}
+                Destination::Worker(name) => _ = gate.workers.insert(name.clone()),
             }
         }
         gate
@@ -184,13 +202,9 @@ impl Gate {
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(Refusal::UserInfo { worker: worker(), origin });
         }
-        if let Host::Name(name) = &origin.host
-            && (name == INTERNAL || name.strip_suffix(INTERNAL).is_some_and(|rest| rest.ends_with('.')))
-        {
-            return Err(Refusal::OtherWorker { worker: worker(), origin });
-        }
-        let Some(decision) = self.granted(&origin) else {
-            return Err(Refusal::Destination { worker: worker(), origin });
+        let decision = match origin.internal() {
+            Some(_) => self.other_worker(&origin)?,
+            None => self.granted(&origin).ok_or_else(|| Refusal::Destination { worker: worker(), origin: origin.clone() })?,
         };
         if !self.methods.is_empty() && !self.methods.iter().any(|granted| granted == method.as_str()) {
             return Err(Refusal::Method { worker: worker(), origin, method: method.clone() });
@@ -208,6 +222,18 @@ impl Gate {
             self.address(&decision, address)?;
         }
         Ok(decision)
+    }
+
+    /// A name below ours is a worker or nothing, whatever hosts are granted.
+    fn other_worker(&self, origin: &Origin) -> Result<Decision, Refusal> {
+        let (worker, other) = (Arc::clone(&self.worker), origin.internal().unwrap_or_default());
+        if other.is_empty() || origin.tls || origin.port != Origin::default_port(false) {
+            return Err(Refusal::InternalForm { worker, origin: origin.clone() });
+        }
+        if !self.workers.contains(other) {
+            return Err(Refusal::OtherWorker { worker, other: other.to_owned() });
+        }
+        Ok(Decision { origin: origin.clone(), named: false, lan: false })
     }
 
     fn granted(&self, origin: &Origin) -> Option<Decision> {

@@ -75,9 +75,39 @@ impl Body for Sent {
     }
 }
 
+/// Where a response's body comes from.
+pub(super) enum Inner {
+    Wire(Incoming),
+    /// Another worker of this host.
+    Inside(WasiBody),
+}
+
+impl Inner {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match self {
+            Self::Wire(body) => Pin::new(body).poll_frame(cx).map_err(|error| Fault::of_body(&error)),
+            Self::Inside(body) => Pin::new(body).poll_frame(cx).map_err(Fault::of),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Wire(body) => body.is_end_stream(),
+            Self::Inside(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Wire(body) => body.size_hint(),
+            Self::Inside(body) => body.size_hint(),
+        }
+    }
+}
+
 /// A response's body, on its way to the guest.
 pub(super) struct Received {
-    inner: Incoming,
+    inner: Inner,
     scope: Scope,
     /// Its record in the ledger.
     exchange: u64,
@@ -94,14 +124,13 @@ pub(super) struct Received {
 }
 
 pub(super) struct Open {
-    pub link: Link,
-    /// Where the connection goes afterwards; None: it is closed.
-    pub park: Option<Arc<Key>>,
+    /// The connection, and where it goes afterwards (None: it is closed); None where there is none.
+    pub way: Option<(Link, Option<Arc<Key>>)>,
     pub in_flight: InFlight,
 }
 
 impl Received {
-    pub fn new(inner: Incoming, scope: Scope, exchange: u64, url: String, started: Instant, between_bytes: Duration, open: Open) -> Self {
+    pub fn new(inner: Inner, scope: Scope, exchange: u64, url: String, started: Instant, between_bytes: Duration, open: Open) -> Self {
         let (left, room) = (scope.outbound.client.settings.max_body_bytes, scope.ledger.excerpt_room());
         let excerpt = Vec::new();
         let mut body = Self { inner, scope, exchange, url, started, between_bytes, pause: None, left, excerpt, room, open: Some(open) };
@@ -113,14 +142,14 @@ impl Received {
 
     /// The body is over, well or not; `whole`: its connection can be used again.
     fn end(&mut self, fault: Option<&Fault>, whole: bool) {
-        let Some(Open { link, park, in_flight }) = self.open.take() else { return };
+        let Some(Open { way, in_flight }) = self.open.take() else { return };
         let total = self.scope.outbound.client.clock.now().duration_since(self.started);
         let sentence = fault.and_then(|fault| fault.sentence.clone());
         if let Some(sentence) = &sentence {
             self.scope.report(&format!("{}: {sentence}", self.url));
         }
         self.scope.ledger.finish(self.exchange, whole.then_some(total), std::mem::take(&mut self.excerpt), sentence);
-        if let Some(key) = park.filter(|_| fault.is_none()) {
+        if let Some((link, Some(key))) = way.filter(|_| fault.is_none()) {
             self.scope.outbound.client.pool.park(&key, link);
         }
         drop(in_flight);
@@ -148,7 +177,7 @@ impl Body for Received {
         if self.open.is_none() {
             return Poll::Ready(None);
         }
-        match Pin::new(&mut self.inner).poll_frame(cx) {
+        match self.inner.poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.pause = None;
                 if frame.data_ref().is_some_and(|data| self.note(data).is_none()) {
@@ -161,10 +190,7 @@ impl Body for Received {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                let fault = Fault::of_body(&error);
-                self.fail(fault)
-            }
+            Poll::Ready(Some(Err(fault))) => self.fail(fault),
             Poll::Ready(None) => {
                 self.end(None, true);
                 Poll::Ready(None)
@@ -194,7 +220,7 @@ impl Drop for Received {
         let mut cx = Context::from_waker(Waker::noop());
         let mut budget = BUFFER_BYTES;
         while self.open.is_some() && budget > 0 {
-            let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut self.inner).poll_frame(&mut cx) else { break };
+            let Poll::Ready(Some(Ok(frame))) = self.inner.poll_frame(&mut cx) else { break };
             if let Some(data) = frame.data_ref() {
                 budget = budget.saturating_sub(data.len().max(1));
                 let _ = self.note(data);

@@ -23,14 +23,17 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::{
     InFlight, Scope,
-    body::{Open, Received, Sent},
+    body::{Inner, Open, Received, Sent},
     connector::{self, Link, Sender},
     fault::{Fault, size},
     ledger::{self, Exchange, Timing},
     pool::Key,
     tls::Trust,
 };
-use crate::{capability::secrets::Terms, manifest::units::print_duration};
+use crate::{
+    capability::{grant::Origin, secrets::Terms},
+    manifest::units::print_duration,
+};
 
 /// What a guest that sets no timeout gets, for each of the three.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,6 +72,9 @@ impl Draft {
         let filled = outbound.client.secrets.fill(&mut parts.headers, &decision.origin, terms, &outbound.worker).await;
         filled.map_err(|refusal| Fault::refused(refusal.to_string()))?;
         self.permit().await?;
+        if decision.origin.internal().is_some() {
+            return self.ask_worker(Request::from_parts(parts, body), in_flight, &decision.origin, &options).await;
+        }
 
         let key = Arc::new(Key { decision, trust: outbound.trust.clone() });
         let passed = Arc::new(AtomicBool::new(false));
@@ -82,9 +88,45 @@ impl Draft {
         // A shared connection was parked when it was made.
         let park = (outbound.keep_alive && matches!(link.sender, Sender::One(_))).then_some(key);
         let between_bytes = options.between_bytes_timeout.unwrap_or(DEFAULT_TIMEOUT);
-        let open = Open { link, park, in_flight };
+        let open = Open { way: Some((link, park)), in_flight };
         Ok(response.map(|body| {
-            let body = Received::new(body, self.scope.clone(), exchange, url, self.started, between_bytes, open);
+            let body = Received::new(Inner::Wire(body), self.scope.clone(), exchange, url, self.started, between_bytes, open);
+            body.boxed_unsync()
+        }))
+    }
+
+    /// Hands the request to another worker of this host: bounds, times and evidence as for any other.
+    async fn ask_worker(
+        &mut self,
+        request: Request<WasiBody>,
+        in_flight: InFlight,
+        origin: &Origin,
+        options: &RequestOptions,
+    ) -> Result<Response<WasiBody>, Fault> {
+        let outbound = Arc::clone(&self.scope.outbound);
+        let (client, bound) = (&outbound.client, outbound.client.settings.max_body_bytes);
+        let Some(internal) = client.internal.get() else { return Err(Fault::of(Error::DestinationUnavailable)) };
+        let passed = Arc::new(AtomicBool::new(false));
+        let mut request = request.map(|body| Sent::new(body, bound, Arc::clone(&passed)).boxed_unsync());
+        let host = HeaderValue::try_from(origin.authority()).map_err(|_| Fault::of(Error::HttpRequestUriInvalid))?;
+        request.headers_mut().insert(HOST, host);
+
+        let first_byte = options.first_byte_timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let sent = client.clock.now();
+        let worker = origin.internal().unwrap_or_default();
+        let asked = timeout(self.left(first_byte), internal.send(Arc::clone(&self.scope.chain), worker, request)).await;
+        let response = asked.map_err(|_| Fault::of(Error::HttpResponseTimeout))?.map_err(Fault::from)?;
+        if passed.load(Ordering::Relaxed) {
+            return Err(too_large(bound));
+        }
+        self.seen.timing.first_byte = Some(client.clock.now().duration_since(sent));
+        self.seen.status = Some(response.status().as_u16());
+        let url = self.seen.url.clone();
+        let exchange = self.record();
+        let between_bytes = options.between_bytes_timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let open = Open { way: None, in_flight };
+        Ok(response.map(|body| {
+            let body = Received::new(Inner::Inside(body), self.scope.clone(), exchange, url, self.started, between_bytes, open);
             body.boxed_unsync()
         }))
     }

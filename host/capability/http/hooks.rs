@@ -7,6 +7,7 @@ use http::{Request, Response};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::{Ledger, Outbound, Scope, connector::BUFFER_BYTES, exchange};
+use crate::capability::caller::Chain;
 
 /// Takes a sentence for the worker's log and its last error: why a request was refused, or what the host knows beyond an error code.
 pub type Report = Arc<dyn Fn(&str) + Send + Sync>;
@@ -15,13 +16,16 @@ pub type Report = Arc<dyn Fn(&str) + Send + Sync>;
 pub struct Hooks {
     pub outbound: Arc<Outbound>,
     pub ledger: Arc<Ledger>,
+    /// Whose requests these are: the worker itself, then whose calls led to the event in hand. To be set before each event.
+    pub chain: Arc<Chain>,
     report: Option<Report>,
 }
 
 impl Hooks {
     pub fn new(outbound: Arc<Outbound>, ledger: Arc<Ledger>) -> Self {
         ledger.mask_with(outbound.client.secrets.masker());
-        Self { outbound, ledger, report: None }
+        let chain = Arc::new(Chain { worker: Arc::clone(&outbound.worker), before: None });
+        Self { outbound, ledger, chain, report: None }
     }
 
     /// Where sentences for people go.
@@ -40,7 +44,8 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Afterwards,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Afterwards), Error>> + Send> {
-        let scope = Scope { outbound: Arc::clone(&self.outbound), ledger: Arc::clone(&self.ledger), report: self.report.clone() };
+        let (outbound, ledger, chain) = (Arc::clone(&self.outbound), Arc::clone(&self.ledger), Arc::clone(&self.chain));
+        let scope = Scope { outbound, chain, ledger, report: self.report.clone() };
         Box::new(async move {
             let response = exchange::send(scope, request, options.unwrap_or_default()).await?;
             Ok((response, Box::new(std::future::ready(Ok(()))) as Afterwards))

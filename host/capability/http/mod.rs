@@ -1,7 +1,8 @@
 //! `wasi:http/outgoing-handler`: the only way out over HTTP.
 //!
 //! The way of a request: hooks → exchange: granted? (grant) → room in flight? → secrets filled in → permit (limiter) → a parked
-//! connection (pool) or a fresh one (connector: resolve, check the address, connect, TLS) → head → body (bounded, timed) → ledger.
+//! connection (pool), a fresh one (connector: resolve, check the address, connect, TLS) or another worker (internal) → head → body
+//! (bounded, timed) → ledger.
 //! Redirects are the guest's own business: each hop is a request of its own, decided anew. Proxy variables are not read.
 //!
 //! Must not call another capability or decide restarts; holds no resource of a Store while it waits.
@@ -11,6 +12,7 @@ mod connector;
 mod exchange;
 mod fault;
 mod hooks;
+mod internal;
 mod ledger;
 mod link;
 mod pool;
@@ -22,7 +24,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -34,11 +36,13 @@ use wasmtime_wasi_http::WasiHttpCtx;
 use self::{fault::Fault, pool::Pool, tls::Trust};
 pub use self::{
     hooks::{Hooks, Report},
+    internal::{Internal, Unreached},
     ledger::Ledger,
     link::link,
     resolve::{Resolve, System},
 };
 use super::{
+    caller::Chain,
     grant::Gate,
     secrets::{Secrets, Sources},
 };
@@ -84,6 +88,7 @@ pub struct Client {
     pool: Arc<Pool>,
     tls: tls::Shared,
     secrets: Secrets,
+    internal: OnceLock<Arc<dyn Internal>>,
 }
 
 impl fmt::Debug for Client {
@@ -100,7 +105,13 @@ impl Client {
     /// With another source of addresses than the system's.
     pub fn with_resolver(settings: Settings, clock: Clock, resolver: Arc<dyn Resolve>) -> Arc<Client> {
         let secrets = Secrets::new(Sources::of_host(settings.secrets.clone()), clock);
-        Arc::new(Client { settings, clock, resolver, pool: Pool::new(clock), tls: tls::Shared::default(), secrets })
+        let (pool, tls, internal) = (Pool::new(clock), tls::Shared::default(), OnceLock::new());
+        Arc::new(Client { settings, clock, resolver, pool, tls, secrets, internal })
+    }
+
+    /// Who carries requests to other workers out; the first one stays.
+    pub fn reach_workers(&self, internal: Arc<dyn Internal>) {
+        let _ = self.internal.set(internal);
     }
 
     /// Compiles a worker's grant; `limiter` is the one its `rate` or `limiter` names. `worker` is for refusals.
@@ -187,6 +198,8 @@ impl Outbound {
 #[derive(Clone)]
 struct Scope {
     outbound: Arc<Outbound>,
+    /// The worker itself, and whose calls led to its event.
+    chain: Arc<Chain>,
     ledger: Arc<Ledger>,
     report: Option<Report>,
 }
