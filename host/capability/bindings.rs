@@ -16,5 +16,6 @@
 wasmtime::component::bindgen!({
     path: "wit",
     world: "skep:worker/host",
+    imports: { "skep:worker/ping": async },
     exports: { default: async },
 });

@@ -3,6 +3,8 @@
 //! Pure: no I/O, no clock, no state that changes. A refusal is one sentence that names the line of the manifest which would allow it.
 //! Must not be asked once and remembered for another worker: a [`Decision`] holds for the request it was made for.
 
+pub mod ping;
+
 use std::{
     collections::HashMap,
     fmt,

@@ -9,5 +9,7 @@ pub mod checks;
 pub mod grant;
 pub mod http;
 pub mod log;
+pub mod ping;
+pub mod resolve;
 pub mod secrets;
 pub mod services;

@@ -9,14 +9,12 @@ use crate::facts::Problem;
 type Key = (&'static str, fn(&WorkerSpec) -> bool);
 
 const WORKER_KEYS: &[Key] = &[
-    ("each", |worker| worker.name.contains('/')),
     ("jobs", |worker| worker.run.jobs.is_some()),
     ("http", |worker| worker.run.http.is_some()),
     ("topics", |worker| !worker.run.topics.is_empty()),
     ("command", |worker| worker.run.command.is_some()),
     ("start", |worker| worker.run.start == Start::Lazy),
     ("approve", |worker| worker.run.approve),
-    ("grants.ping", |worker| worker.run.grants.ping.is_some()),
     ("grants.queue", |worker| !worker.run.grants.queue_push.is_empty()),
     ("grants.kv", |worker| !worker.run.grants.kv.is_empty()),
     ("grants.call", |worker| !worker.run.grants.call.is_empty()),

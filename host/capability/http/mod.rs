@@ -14,7 +14,6 @@ mod hooks;
 mod ledger;
 mod link;
 mod pool;
-mod resolve;
 mod tls;
 
 use std::{
@@ -36,8 +35,8 @@ pub use self::{
     hooks::{Hooks, Report},
     ledger::Ledger,
     link::link,
-    resolve::{Resolve, System},
 };
+pub use super::resolve::{Resolve, System};
 use super::{
     grant::Gate,
     secrets::{Secrets, Sources},
