@@ -132,6 +132,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         // Components that compile for minutes are no reason to stay.
         () = signals.stop() => return Ok(store.close().await?),
     };
+    checks.settle();
 
     let (ready, is_ready) = watch::channel(false);
     let (shutdown, is_shutdown) = watch::channel(false);

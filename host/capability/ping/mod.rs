@@ -5,7 +5,7 @@
 
 mod connect;
 mod echo;
-mod packet;
+pub mod packet;
 mod socket;
 
 use std::{
@@ -22,8 +22,11 @@ use tokio::{
 };
 use wasmtime::component::HasSelf;
 
-pub use self::echo::{Sent, Transport};
 use self::{echo::Plan, socket::Sockets};
+pub use self::{
+    echo::{Sent, Transport},
+    socket::missing,
+};
 use super::{
     bindings::skep::worker::{errors::Error, ping as wit},
     grant::ping::{PingGate, Target},
@@ -92,7 +95,9 @@ pub struct Pings {
 impl Pings {
     /// Room for one ping, given back when dropped.
     fn enter(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Error> {
-        let full = |whose: String, most| Error::TooLarge(format!("{whose} {most} pings under way, the most at a time; ask again when one is over"));
+        let full = |whose: String, most| {
+            Error::TooLarge(format!("{whose} {most} pings under way, the most at a time; ask again when one is over"))
+        };
         let own = self.room.try_acquire().map_err(|_| full(format!("worker \"{}\" has", self.worker), MAX_A_WORKER))?;
         let all = self.pinger.room.try_acquire().map_err(|_| full("all workers together have".to_owned(), MAX_A_HOST))?;
         Ok((own, all))
@@ -140,7 +145,11 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 fn within(name: &str, value: u32, range: &RangeInclusive<u32>) -> Result<(), Error> {
-    if range.contains(&value) { Ok(()) } else { Err(Error::Invalid(format!("{name} is {value}; it goes from {} to {}", range.start(), range.end()))) }
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        Err(Error::Invalid(format!("{name} is {value}; it goes from {} to {}", range.start(), range.end())))
+    }
 }
 
 fn micros(span: Duration) -> u64 {
@@ -187,8 +196,9 @@ impl wit::Host for Ping {
         let _room = pings.enter()?;
         let asked = async { connect::first(&pings.addresses(&target, port).await?, pings.pinger.clock).await };
         let limit = Duration::from_millis(timeout_ms.into());
-        let (address, took) =
-            timeout(limit, asked).await.map_err(|_| Error::Timeout(format!("{host} port {port} didn't answer within {timeout_ms} ms")))??;
+        let (address, took) = timeout(limit, asked)
+            .await
+            .map_err(|_| Error::Timeout(format!("{host} port {port} didn't answer within {timeout_ms} ms")))??;
         Ok(wit::ConnectReport { address: address.to_string(), latency_us: micros(took) })
     }
 }

@@ -8,15 +8,16 @@ const HEAD: usize = 4;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
+/// Which of the two protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
+pub enum Family {
     V4,
     V6,
 }
 
 /// What a request carries and its answer brings back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub struct Mark {
     /// The kernel's to choose on a datagram socket.
     pub identifier: u16,
     pub sequence: u16,
@@ -26,7 +27,7 @@ pub(super) struct Mark {
 
 /// What came in, as far as it is about a request of somebody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
+pub enum Heard {
     Reply(Mark),
     /// Somebody on the way says that it can't be delivered.
     Undeliverable(Mark),
@@ -43,7 +44,7 @@ impl Family {
 }
 
 /// An echo request, ready to send.
-pub(super) fn request(family: Family, mark: Mark) -> Vec<u8> {
+pub fn request(family: Family, mark: Mark) -> Vec<u8> {
     let mut packet = Vec::with_capacity(BYTES);
     packet.extend([family.types().0, 0, 0, 0]);
     packet.extend(mark.identifier.to_be_bytes());
@@ -61,7 +62,7 @@ pub(super) fn request(family: Family, mark: Mark) -> Vec<u8> {
 }
 
 /// Understands what a socket received; `raw`: an IPv4 packet comes with its IP header.
-pub(super) fn read(family: Family, raw: bool, bytes: &[u8]) -> Option<Heard> {
+pub fn read(family: Family, raw: bool, bytes: &[u8]) -> Option<Heard> {
     let message = if raw && family == Family::V4 { inside(family, bytes)? } else { bytes };
     let (_, reply, unreachable, exceeded) = family.types();
     match *message.first()? {
@@ -90,11 +91,7 @@ fn mark(message: &[u8]) -> Option<Mark> {
     let (identifier, rest) = message.get(HEAD..)?.split_first_chunk()?;
     let (sequence, rest) = rest.split_first_chunk()?;
     let (cookie, _) = rest.split_first_chunk()?;
-    Some(Mark {
-        identifier: u16::from_be_bytes(*identifier),
-        sequence: u16::from_be_bytes(*sequence),
-        cookie: u64::from_be_bytes(*cookie),
-    })
+    Some(Mark { identifier: u16::from_be_bytes(*identifier), sequence: u16::from_be_bytes(*sequence), cookie: u64::from_be_bytes(*cookie) })
 }
 
 /// The internet checksum (RFC 1071).

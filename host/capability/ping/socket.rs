@@ -8,7 +8,6 @@ use std::{
     hash::{BuildHasher, RandomState},
     io,
     net::{IpAddr, SocketAddr},
-    os::fd::OwnedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -19,14 +18,9 @@ use std::{
 use futures_util::future::BoxFuture;
 use rustix::{
     io::Errno,
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recvfrom, sendto, socket_with, sockopt},
+    net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt},
 };
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    sync::oneshot,
-    task::AbortHandle,
-    time::Instant,
-};
+use tokio::{net::UdpSocket, sync::oneshot, task::AbortHandle, time::Instant};
 
 use super::{
     echo::{Sent, Transport},
@@ -99,7 +93,8 @@ impl Drop for Socket {
 
 #[derive(Debug)]
 struct Shared {
-    fd: AsyncFd<OwnedFd>,
+    /// Of ICMP: what it sends and receives are datagrams all the same.
+    socket: UdpSocket,
     family: Family,
     raw: bool,
     identifier: u16,
@@ -166,12 +161,12 @@ impl Socket {
         };
         // A smaller one loses answers only in bursts.
         let _ = sockopt::set_socket_recv_buffer_size(&fd, BUFFER_BYTES);
-        let fd = AsyncFd::new(fd).map_err(|error| format!("the ping socket can't be waited for: {error}"))?;
+        let socket = UdpSocket::from_std(fd.into()).map_err(|error| format!("the ping socket can't be waited for: {error}"))?;
         let cookies = RandomState::new();
         #[allow(clippy::cast_possible_truncation, reason = "sixteen bits of a hash")]
         let identifier = cookies.hash_one("identifier") as u16;
         let (serial, waiting) = (AtomicU64::new(0), Mutex::default());
-        let shared = Arc::new(Shared { fd, family, raw, identifier, clock, cookies, serial, waiting });
+        let shared = Arc::new(Shared { socket, family, raw, identifier, clock, cookies, serial, waiting });
         let reader = tokio::spawn(read(Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, reader })
     }
@@ -185,12 +180,15 @@ impl Socket {
         let (tell, answer) = oneshot::channel();
         let entry = Entry { shared: Arc::clone(shared), cookie: mark.cookie };
         shared.waiting().insert(mark.cookie, Waiting { to: to.ip(), sequence: mark.sequence, tell });
-        let send = |fd: &OwnedFd| {
+        let at = loop {
+            shared.socket.writable().await?;
             let at = shared.clock.now();
-            sendto(fd, &packet, SendFlags::empty(), &to)?;
-            Ok(at)
+            match shared.socket.try_send_to(&packet, to) {
+                Ok(_) => break at,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
         };
-        let at = shared.fd.async_io(Interest::WRITABLE, send).await?;
         let answer = async move {
             let _entry = entry;
             answer.await.ok().flatten()
@@ -203,15 +201,11 @@ impl Socket {
 async fn read(shared: Arc<Shared>) {
     let mut buffer = [0; LONGEST_READ];
     loop {
-        let receive = |fd: &OwnedFd| {
-            let (length, _, from) = recvfrom(fd, &mut buffer, RecvFlags::empty())?;
-            Ok((length, from, shared.clock.now()))
-        };
-        let Ok((length, from, at)) = shared.fd.async_io(Interest::READABLE, receive).await else {
+        let Ok((length, from)) = shared.socket.recv_from(&mut buffer).await else {
             tokio::time::sleep(BREATH).await;
             continue;
         };
-        let Some(from) = from.and_then(|from| SocketAddr::try_from(from).ok()) else { continue };
+        let at = shared.clock.now();
         if let Some(heard) = buffer.get(..length).and_then(|bytes| packet::read(shared.family, shared.raw, bytes)) {
             shared.heard(from.ip(), heard, at);
         }
@@ -220,23 +214,21 @@ async fn read(shared: Arc<Shared>) {
 
 fn refused(error: Errno) -> String {
     match error {
-        Errno::PERM | Errno::ACCESS => {
-            missing(std::fs::read_to_string(GROUPS).ok().as_deref(), rustix::process::getegid().as_raw())
-        }
+        Errno::PERM | Errno::ACCESS => missing(std::fs::read_to_string(GROUPS).ok().as_deref(), rustix::process::getegid().as_raw()),
         Errno::AFNOSUPPORT => "this host has no IPv6: ping the machine's IPv4 address".to_owned(),
         _ => format!("this host can't open a ping socket: {error}"),
     }
 }
 
 /// Which setting keeps a process of `group` from sending pings, and what to write where.
-pub(super) fn missing(range: Option<&str>, group: u32) -> String {
+pub fn missing(range: Option<&str>, group: u32) -> String {
     let shown = range.map(|range| range.split_whitespace().collect::<Vec<_>>().join(" "));
     let setting = match shown {
         Some(range) => format!("net.ipv4.ping_group_range is \"{range}\" and its group is {group}"),
         None => format!("net.ipv4.ping_group_range can't be read, and its group is {group}"),
     };
     format!(
-        "this host may not send pings: {setting}, and it has no CAP_NET_RAW; run `sysctl -w net.ipv4.ping_group_range=\"{group} {group}\"`, \
+        "this host may not send pings: {setting}, and it has no CAP_NET_RAW; run `sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"`, \
          or `setcap cap_net_raw+ep` on the skep binary, or set AmbientCapabilities=CAP_NET_RAW in its systemd unit"
     )
 }

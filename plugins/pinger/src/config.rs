@@ -89,7 +89,9 @@ pub fn parse(json: &str) -> Result<Machine, String> {
     let many = machines.len();
     let [Json::Table(machine)] = <[Json; 1]>::try_from(machines).map_err(|_| match many {
         0 => "config.machines: is empty; write [[worker.config.machines]] with a name and an address".to_owned(),
-        _ => format!("config.machines: has {many} machines; write each = \"machines\" in [[worker]], so that each gets a worker of its own"),
+        _ => {
+            format!("config.machines: has {many} machines; write each = \"machines\" in [[worker]], so that each gets a worker of its own")
+        }
     })?
     else {
         return Err("config.machines[0]: must be a table like { name = \"nas\", address = \"192.168.1.10\" }".into());
@@ -112,7 +114,10 @@ fn check(field: &str, mut machine: Table, defaults: Rules) -> Result<Machine, St
     let rules = defaults.with(field, machine)?;
     if rules.tolerate >= rules.packets {
         let Rules { packets, tolerate, .. } = rules;
-        return Err(format!("{field}.tolerate: is {tolerate} of {packets} packets; when none comes back the machine is down, so at most {}", packets - 1));
+        return Err(format!(
+            "{field}.tolerate: is {tolerate} of {packets} packets; when none comes back the machine is down, so at most {}",
+            packets - 1
+        ));
     }
     Ok(Machine { address, rules })
 }
@@ -160,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_machine_and_its_address_are_enough() {
-        let machine = parse(r#"{"machines":[{"name":"nas","address":"192.168.1.10","every":"10s","title":"NAS","payload":{"a":1}}]}"#).unwrap();
+        let machine =
+            parse(r#"{"machines":[{"name":"nas","address":"192.168.1.10","every":"10s","title":"NAS","payload":{"a":1}}]}"#).unwrap();
         assert_eq!(machine, Machine { address: "192.168.1.10".into(), rules: Rules::default() });
         assert_eq!(machine.subject(), "192.168.1.10");
     }
