@@ -16,6 +16,8 @@ GUESTS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
 # Plugins that misbehave on purpose: tests need them, nobody else.
 FAULTS := crash flood hog probe snoop spin web
 SHIPPED := $(filter-out $(FAULTS),$(GUESTS))
+# Plugins with pure parts that are tested natively.
+NATIVE := pinger poller
 STAGED := $(TARGET)/plugins
 
 .DEFAULT_GOAL := help
@@ -37,7 +39,7 @@ up: host plugins ## Build everything and run it on DATA (default .skep), with th
 	@exec "$(TARGET)/release/skep" up --data "$(DATA)" $(ARGS)
 
 test: setup plugins ## Run every test, guests and fault plugins built first
-	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo test $(CARGO_FLAGS) -p skep -p poller
+	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo test $(CARGO_FLAGS) -p skep $(addprefix -p ,$(NATIVE))
 
 plugins: setup ## Build all guests into TARGET/plugins
 	cargo build $(CARGO_FLAGS) --target $(WASM) --profile plugin $(addprefix -p ,$(GUESTS))
@@ -54,7 +56,7 @@ fmt: ## Format everything
 	cargo fmt --all
 
 lint: setup ## Clippy over host, tests, benches and guests; warnings are errors
-	cargo clippy $(CARGO_FLAGS) --all-targets -p skep -p poller -- -D warnings
+	cargo clippy $(CARGO_FLAGS) --all-targets -p skep $(addprefix -p ,$(NATIVE)) -- -D warnings
 	cargo clippy $(CARGO_FLAGS) --target $(WASM) --profile plugin $(addprefix -p ,$(GUESTS)) -- -D warnings
 
 clean: ## Remove what was built; DATA stays

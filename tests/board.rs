@@ -445,3 +445,24 @@ async fn ten_thousand_reports_a_second_are_cheap() {
     assert_eq!(lab.store.recent("w1", "https://1/", 100).await.unwrap().len(), 20);
     assert_eq!(lab.store.dropped(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_its_list_lost_while_the_host_was_off_goes_at_once() {
+    let lab = Lab::new().await;
+    let report = |lab: &Lab, worker: &str| {
+        lab.checks.watch(&worker.into(), watch(3, 2));
+        lab.checks.report(Report { worker: worker.into(), ..lab.of("10.0.0.7", Up) });
+    };
+    for worker in ["pinger/nas", "pinger/old", "moved/nas", "pages"] {
+        report(&lab, worker);
+    }
+    let lab = lab.restart(secs(60)).await;
+    lab.checks.watch(&"pinger/nas".into(), watch(3, 2));
+    lab.checks.settle();
+    // The others may be named again: a file was moved, a folder is not mounted yet.
+    for worker in ["pinger/old", "moved/nas", "pages"] {
+        lab.checks.watch(&worker.into(), watch(3, 2));
+    }
+    let kept: Vec<String> = lab.views().into_iter().map(|view| view.worker.to_string()).collect();
+    assert_eq!(kept, ["moved/nas", "pages", "pinger/nas"]);
+}

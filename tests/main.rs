@@ -27,6 +27,7 @@ mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
 mod ingress; // HTTP routes: whose a path is, bounds, bodies both ways, bad ends; between workers; with real guests
 mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
+mod ping; // pings: loopback for real, loss with a scripted way out, grants, bounds
 mod policy; // restart policy and schedule arithmetic, as pure data
 mod store; // kept facts: group commit, restarts, bounds, corrupt files
 mod supervise; // supervision on real engines: nothing lost, nobody hangs; the component cache; the cell as a model
@@ -38,6 +39,7 @@ mod bad_input; // every kind of bad manifest and component, by drop, check and a
 mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
 mod examples; // the manifests that ship, all running
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
+mod pinger; // reference system 4, the canary, and its faults not to copy
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod poller_more; // its config, key by key; mistakes; many URLs
 mod recovery; // one replica, one event: quarantine, why, records, live streams

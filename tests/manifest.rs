@@ -176,6 +176,11 @@ address = "192.168.1.1"
     );
     assert_eq!((nas.live.title.as_deref(), router.live.title.as_deref()), (Some("The NAS"), Some("Machines")));
     assert_eq!(nas.live.payload.as_deref(), Some(&json!({ "room": "cellar" })));
+    assert_eq!(
+        *nas.run.config,
+        json!({ "packets": 3, "machines": [{ "name": "nas", "address": "192.168.1.10" }] }),
+        "a new title is no new config"
+    );
     assert_eq!(*router.run.config, json!({ "packets": 3, "machines": [{ "name": "router", "address": "192.168.1.1" }] }));
     let allowed = &router.run.grants.ping.as_ref().unwrap().allow;
     assert_eq!(allowed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.1.1"]);

@@ -108,7 +108,7 @@ const NEVER: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["Clock", "Instant::now", "Timestamp::now", "Mutex", "RwLock", ".await", "std::fs", "std::net", "spawn"];
 
 /// Files of host/capability that every capability shares.
-const CAPABILITY_SHARED: &[&str] = &["bindings", "caller", "grant", "scope", "secrets", "services", "waits"];
+const CAPABILITY_SHARED: &[&str] = &["bindings", "caller", "grant", "resolve", "scope", "secrets", "services", "waits"];
 /// What one capability may take of another: checks attach what http saw of this event's requests.
 const CAPABILITY_TIES: &[(&str, &str)] = &[("checks", "http::Ledger")];
 

@@ -12,6 +12,8 @@ use skep::{
     capability::{
         http::{Client, Settings},
         log::{Log, LogTarget},
+        ping::Pinger,
+        resolve::System,
         services::{Rights, Services as Capabilities},
     },
     checks::Checks,
@@ -67,6 +69,7 @@ impl Bench {
             jobs: Arc::new(store.clone()),
             kv: Arc::new(store.clone()),
             limiters: Limiters::default(),
+            pinger: Pinger::new(clock, Arc::new(System::default())),
             directory: OnceLock::new(),
             rates: OnceLock::new(),
         });
@@ -124,6 +127,7 @@ impl Bench {
             checks: self.checks.clone(),
             clock: self.clock,
             outbound: self.http.closed("bench"),
+            pings: self.capabilities.pinger.worker("bench", None),
             rights: Arc::new(Rights { worker: "bench".into(), grants: Arc::default(), services: self.capabilities.clone() }),
             replica: 1,
             command: None,

@@ -24,6 +24,8 @@ use crate::{
     capability::{
         self,
         http::{self, Client},
+        ping::Pinger,
+        resolve::System,
     },
     checks::{Checks, Recheck},
     clock::Clock,
@@ -117,6 +119,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         jobs: jobs.clone(),
         kv: Arc::new(store.clone()),
         limiters: limiters.clone(),
+        pinger: Pinger::new(clock, Arc::new(System::default())),
         directory: OnceLock::new(),
         rates: OnceLock::new(),
     });
@@ -158,6 +161,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         // Components that compile for minutes are no reason to stay.
         () = signals.stop() => return Ok(store.close().await?),
     };
+    checks.settle();
 
     let _ = capabilities.rates.set(Arc::new(rates::ManifestRates(fleet.clone())));
     let (ready, is_ready) = watch::channel(false);

@@ -16,13 +16,14 @@
 wasmtime::component::bindgen!({
     path: "wit",
     world: "skep:worker/host",
-    // What waits for the disk, a limiter or another worker suspends the guest's fiber; the rest answers at once.
+    // What waits for the disk, a limiter, another worker or the network suspends the guest's fiber; the rest answers at once.
     imports: {
         "skep:worker/queue": async,
         "skep:worker/kv": async,
         "skep:worker/limiter.acquire": async,
         "skep:worker/limiter.set-rate": async,
         "skep:worker/registry.call": async,
+        "skep:worker/ping": async,
     },
     exports: { default: async },
 });

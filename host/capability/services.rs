@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 
-use super::caller::Caller;
+use super::{caller::Caller, ping::Pinger};
 use crate::{
     clock::Clock,
     facts::Name,
@@ -23,6 +23,7 @@ pub struct Services {
     pub jobs: Arc<dyn Jobs>,
     pub kv: Arc<dyn Kv>,
     pub limiters: Limiters,
+    pub pinger: Arc<Pinger>,
     /// Supervision is built on capabilities, so it comes in later.
     pub directory: OnceLock<Arc<dyn Directory>>,
     /// The fleet writes manifests, and is built on supervision.

@@ -3,6 +3,7 @@
 //! Must not wait for anything: reports come from the middle of workers' events. What is due is the keeper's, see `keeper`.
 
 use std::{
+    collections::HashSet,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -169,6 +170,20 @@ impl Board {
             self.store.record_forgotten(worker.checks.into_keys().map(|subject| (name.clone(), subject)).collect());
         }
         self.moved();
+    }
+
+    pub fn settle(&self) {
+        let parent = |name: &Name| name.split_once('/').map(|(parent, _)| Arc::<str>::from(parent));
+        let named = |declared: bool| -> Vec<Name> {
+            let of = |shard: &Mutex<Shard>| -> Vec<Name> {
+                let shard = lock(shard);
+                shard.workers.iter().filter(|(_, worker)| worker.watch.is_some() == declared).map(|(name, _)| name.clone()).collect()
+            };
+            self.shards.iter().flat_map(of).collect()
+        };
+        let parents: HashSet<Arc<str>> = named(true).iter().filter_map(parent).collect();
+        let gone = named(false).into_iter().filter(|name| parent(name).is_some_and(|parent| parents.contains(&parent)));
+        gone.for_each(|name| self.remove(&name));
     }
 
     pub fn views(&self, only: Option<&str>) -> Vec<CheckView> {

@@ -116,6 +116,12 @@ impl Checks {
         self.board.remove(worker);
     }
 
+    /// All workers of a start are named. An item that its list lost while the host was off goes as if it were removed now; of other
+    /// workers that are not named any more, a moved file or a folder not mounted yet may be the cause: their checks stay a day.
+    pub fn settle(&self) {
+        self.board.settle();
+    }
+
     /// Checks of all workers or one, by worker and subject.
     pub fn views(&self, worker: Option<&str>) -> Vec<CheckView> {
         self.board.views(worker)

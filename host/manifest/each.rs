@@ -13,7 +13,10 @@ use super::{
     triggers::{self, optional},
 };
 
-/// One item with the config that its worker sees: the parent's, the list reduced to this item.
+/// Keys of an item that are the worker's own, and not part of its config.
+const OVERRIDES: [&str; 4] = ["every", "title", "notes", "payload"];
+
+/// One item with the config that its worker sees: the parent's, the list reduced to this item, without [`OVERRIDES`].
 #[derive(Debug)]
 pub(super) struct Item<'n> {
     pub own: Overrides,
@@ -84,7 +87,18 @@ fn reduced<'n>(config: &Node<'n>, key: &str, at: At, item: &Node<'n>) -> Node<'n
     };
     let keep = |entry: &Entry<'n>| match entry.key == key {
         false => entry.clone(),
-        true => Entry { key: Cow::clone(&entry.key), at: entry.at, node: Node { at, value: Value::List(vec![item.clone()]) } },
+        true => Entry { key: Cow::clone(&entry.key), at: entry.at, node: Node { at, value: Value::List(vec![guests(item)]) } },
     };
     Node { at: config.at, value: Value::Table(entries.iter().map(keep).collect()) }
+}
+
+/// What of an item is for the guest: a new title must not restart it.
+fn guests<'n>(item: &Node<'n>) -> Node<'n> {
+    match &item.value {
+        Value::Table(entries) => {
+            let kept = entries.iter().filter(|entry| !OVERRIDES.contains(&&*entry.key)).cloned();
+            Node { at: item.at, value: Value::Table(kept.collect()) }
+        }
+        _ => item.clone(),
+    }
 }

@@ -10,7 +10,6 @@ type Key = (&'static str, fn(&WorkerSpec) -> bool);
 
 const WORKER_KEYS: &[Key] = &[
     ("approve", |worker| worker.run.approve),
-    ("grants.ping", |worker| worker.run.grants.ping.is_some()),
 ];
 
 /// Keys this build checks but does not serve yet: for each such key in `spec` a problem that says "not in this build".

@@ -227,6 +227,7 @@ impl Supervisor {
         let deployed = Arc::new(Deployed {
             deployment,
             outbound: before.outbound.clone(),
+            pings: before.pings.clone(),
             rights: before.rights.clone(),
             config: before.config.clone(),
         });
@@ -497,7 +498,8 @@ fn deployed(deployment: Deployment, outbound: Arc<Outbound>, services: &Services
     let config = deployment.spec.run.config.to_string().into();
     let (worker, grants) = (deployment.spec.name.clone(), deployment.spec.run.grants.clone());
     let rights = Arc::new(Rights { worker, grants, services: services.capabilities.clone() });
-    Arc::new(Deployed { deployment, outbound, rights, config })
+    let pings = services.capabilities.pinger.worker(&deployment.spec.name, deployment.spec.run.grants.ping.as_ref());
+    Arc::new(Deployed { deployment, outbound, pings, rights, config })
 }
 
 /// Whether a worker takes such a call at all.

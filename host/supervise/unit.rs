@@ -18,6 +18,7 @@ use crate::{
     capability::{
         http::Outbound,
         log::{Log, cut},
+        ping::Pings,
         services::Rights,
     },
     facts::{Level, Name},
@@ -33,6 +34,7 @@ const ERROR_BYTES: usize = 4 << 10;
 pub struct Deployed {
     pub deployment: Deployment,
     pub outbound: Arc<Outbound>,
+    pub pings: Arc<Pings>,
     pub rights: Arc<Rights>,
     /// The config as JSON, as `init` gets it.
     pub config: Arc<str>,
@@ -248,6 +250,7 @@ impl Unit {
             outbound: deployed.outbound.clone(),
             log,
             replica,
+            pings: deployed.pings.clone(),
             rights: deployed.rights.clone(),
             command: deployed.run().command.clone().map(Box::new),
             memory_bytes: deployed.run().limits.memory_bytes,

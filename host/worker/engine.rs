@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
 use super::{state::State, ticker::Ticker};
-use crate::capability::{self, checks, http, log};
+use crate::capability::{self, checks, http, log, ping};
 
 /// Linear memory of one lean instance at most, in bytes; workers that ask for more run on the general engine.
 pub const LEAN_MEMORY_BYTES: u64 = 256 << 20;
@@ -85,6 +85,7 @@ impl Runtime {
         http::link(&mut linker)?;
         log::link(&mut linker, |state: &mut State| &mut state.log)?;
         checks::link(&mut linker, |state: &mut State| &mut state.checks)?;
+        ping::link(&mut linker, |state: &mut State| &mut state.ping)?;
         capability::link(&mut linker, |state: &mut State| &mut state.scope)?;
         let permits = |count: u32| Arc::new(Semaphore::new(count as usize));
         Ok(Self { kind, engine, linker, residents: permits(residents), events: permits(events) })

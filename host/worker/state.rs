@@ -20,6 +20,7 @@ use crate::{
         checks::Reporter,
         http::{self, Hooks, Ledger, Outbound},
         log::Log,
+        ping::{Ping, Pings},
         scope::Scope,
         services::Rights,
     },
@@ -36,6 +37,7 @@ pub struct Context {
     pub checks: Checks,
     pub clock: Clock,
     pub outbound: Arc<Outbound>,
+    pub pings: Arc<Pings>,
     pub rights: Arc<Rights>,
     pub replica: u32,
     /// What a command sees of the world; none for anybody else.
@@ -85,6 +87,7 @@ pub struct State {
     pub(super) log: Log,
     pub(super) checks: Reporter,
     pub(super) scope: Scope,
+    pub(super) ping: Ping,
     /// The named limiter that its requests go through.
     limiter: Option<Arc<str>>,
     pub(super) ledger: Arc<Ledger>,
@@ -121,6 +124,7 @@ impl State {
             memory: MemoryLimit::new(context.memory_bytes),
             checks: Reporter { checks: context.checks, clock: context.clock, worker: context.worker, ledger: ledger.clone() },
             limiter: context.rights.grants.http.as_ref().and_then(|http| http.limiter.as_deref()).map(Arc::from),
+            ping: Ping { pings: context.pings },
             scope: Scope::new(context.rights, context.replica, ledger.waits().clone()),
             log: context.log,
             ledger,

@@ -2,6 +2,8 @@
 //!
 //! Pure. Must not be asked once and remembered for another worker: a [`Decision`] holds for the request it was made for.
 
+pub mod ping;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt,

@@ -16,7 +16,6 @@ mod internal;
 mod ledger;
 mod link;
 mod pool;
-mod resolve;
 mod tls;
 
 use std::{
@@ -39,8 +38,8 @@ pub use self::{
     internal::{Internal, Unreached},
     ledger::Ledger,
     link::link,
-    resolve::{Resolve, System},
 };
+pub use super::resolve::{Resolve, System};
 use super::{
     caller::Chain,
     grant::Gate,
