@@ -22,10 +22,7 @@ pub mod topics;
 pub mod waits;
 
 /// Links every import that stands on a [`scope::Scope`].
-pub fn link<T: Send + 'static>(
-    linker: &mut wasmtime::component::Linker<T>,
-    get: fn(&mut T) -> &mut scope::Scope,
-) -> wasmtime::Result<()> {
+pub fn link<T: Send + 'static>(linker: &mut wasmtime::component::Linker<T>, get: fn(&mut T) -> &mut scope::Scope) -> wasmtime::Result<()> {
     queue::link(linker, get)?;
     kv::link(linker, get)?;
     limiter::link(linker, get)?;

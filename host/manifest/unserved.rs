@@ -8,9 +8,7 @@ use crate::facts::Problem;
 /// A worker's key, and how to see in a spec that it is used.
 type Key = (&'static str, fn(&WorkerSpec) -> bool);
 
-const WORKER_KEYS: &[Key] = &[
-    ("approve", |worker| worker.run.approve),
-];
+const WORKER_KEYS: &[Key] = &[("approve", |worker| worker.run.approve)];
 
 /// Keys this build checks but does not serve yet: for each such key in `spec` a problem that says "not in this build".
 pub fn not_in_this_build(spec: &FileSpec) -> Vec<Problem> {

@@ -14,6 +14,8 @@ use futures_util::{
 use skep::{
     capability::{
         caller::Caller,
+        ping::Pinger,
+        resolve::System,
         scope::Scope,
         services::{CallFault, Directory, Member, Rates, Rights, Services},
         waits::Waits,
@@ -48,6 +50,7 @@ impl World {
             jobs: jobs.clone(),
             kv: kv.clone(),
             limiters: Limiters::default(),
+            pinger: Pinger::new(clock, Arc::new(System::default())),
             directory: OnceLock::from(directory.clone() as Arc<dyn Directory>),
             rates: OnceLock::from(rates.clone() as Arc<dyn Rates>),
         };

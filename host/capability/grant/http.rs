@@ -2,8 +2,6 @@
 //!
 //! Pure. Must not be asked once and remembered for another worker: a [`Decision`] holds for the request it was made for.
 
-pub mod ping;
-
 use std::{
     collections::{HashMap, HashSet},
     fmt,

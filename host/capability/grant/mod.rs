@@ -5,6 +5,7 @@
 mod address;
 mod http;
 mod named;
+pub mod ping;
 
 use self::address::is_local;
 pub use self::{
