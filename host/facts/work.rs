@@ -1,5 +1,6 @@
 //! Facts about work that waits: jobs, queues, key-value entries, limiters.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -48,6 +49,24 @@ impl JobState {
 pub enum Payload {
     Text(String),
     Base64(String),
+}
+
+impl Payload {
+    pub fn of(bytes: &[u8]) -> Self {
+        let plain = |char: char| !char.is_control() || matches!(char, '\t' | '\n' | '\r');
+        match std::str::from_utf8(bytes) {
+            Ok(text) if text.chars().all(plain) => Self::Text(text.to_owned()),
+            _ => Self::Base64(STANDARD.encode(bytes)),
+        }
+    }
+
+    /// The bytes it stands for. Err: it isn't base64, in a sentence.
+    pub fn into_bytes(self) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Text(text) => Ok(text.into_bytes()),
+            Self::Base64(text) => STANDARD.decode(text).map_err(|error| format!("is not base64: {error}")),
+        }
+    }
 }
 
 /// One job, as `skep queue status -o json` and the API show it.
