@@ -23,6 +23,7 @@ mod cli; // the command line: help, tables, plans, problems, settings
 mod fleet; // desired state: diff, folder, roll-over, undo
 mod history; // a check's history: days, rollups, caps
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
+mod jobs; // the durable queue: order, fencing, keys, kills; against a slow obvious model
 mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
 mod policy; // restart policy and schedule arithmetic, as pure data
