@@ -14,7 +14,7 @@ CARGO_FLAGS ?=
 WASM := wasm32-wasip2
 GUESTS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
 # Plugins that misbehave on purpose: tests need them, nobody else.
-FAULTS := crash flood hog probe snoop spin web
+FAULTS := crash flood hog probe snoop spin unruly
 SHIPPED := $(filter-out $(FAULTS),$(GUESTS))
 # Plugins with pure parts that are tested natively.
 NATIVE := pinger poller

@@ -25,6 +25,7 @@ mod fleet; // desired state: diff, folder, roll-over, undo
 mod history; // a check's history: days, rollups, caps
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
 mod ingress; // HTTP routes: whose a path is, bounds, bodies both ways, bad ends; between workers; with real guests
+mod jobs; // the durable queue: order, fencing, keys, kills; against a slow obvious model
 mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
 mod ping; // pings: loopback for real, loss with a scripted way out, grants, bounds

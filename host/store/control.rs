@@ -11,10 +11,10 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
-    CheckRow, Generation, StoreError,
+    CheckRow, Generation, StoreError, Surroundings,
     database::{self, Schema},
-    events, generations,
-    queue::{Entry, Weigh},
+    events, generations, jobs,
+    queue::{Entry, Queue, Weigh},
     traps,
     writer::{Failures, Sink},
 };
@@ -23,7 +23,7 @@ use crate::facts::{EventRecord, Name, TrapRecord};
 /// Recorded facts wait this long for company, so that a storm of them is a few dozen fsyncs a second and not thousands.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
 
-const SCHEMA: Schema = Schema { steps: &[STEP_1], synchronous: "FULL", checkpoint: 1_000 };
+const SCHEMA: Schema = Schema { steps: &[STEP_1, jobs::STEP], synchronous: "FULL", checkpoint: 1_000 };
 
 const STEP_1: &str = "
     -- Counts of the data folder itself; 'boot': how often it was started.
@@ -78,6 +78,8 @@ pub(super) enum Work {
     Check(Box<CheckRow>),
     Forget(Vec<(Name, Arc<str>)>),
     Generation(Box<Generation>),
+    /// The queue's, which answers for itself.
+    Jobs(jobs::Op),
     /// Nothing to write: answered when what came before is.
     Barrier,
 }
@@ -90,6 +92,7 @@ impl Weigh for Work {
             // A check's state is bounded by the checks room.
             Self::Check(row) => 1_024 + row.subject.len(),
             Self::Forget(checks) => checks.len() * size_of::<(Name, Arc<str>)>(),
+            Self::Jobs(op) => op.bytes(),
             Self::Generation(_) | Self::Barrier => 0,
         }
     }
@@ -100,6 +103,7 @@ impl Weigh for Work {
 pub(super) struct Control {
     db: Connection,
     path: PathBuf,
+    jobs: jobs::Writer,
 }
 
 /// What the host must know of control.db before it serves.
@@ -108,11 +112,12 @@ pub(super) struct Opened {
     pub control: Control,
     pub boot: u64,
     pub last_event: u64,
+    pub jobs: Arc<jobs::Core>,
 }
 
 impl Control {
     /// Opens the file and counts this start, durably.
-    pub fn open(path: &Path) -> Result<Opened, StoreError> {
+    pub fn open(path: &Path, queue: Arc<Queue<Work>>, surroundings: Surroundings) -> Result<Opened, StoreError> {
         let db = database::open(path, &SCHEMA)?;
         let boot = db
             .query_row(
@@ -122,20 +127,23 @@ impl Control {
             )
             .map_err(StoreError::sqlite("counting the start in", path))?;
         let last_event = events::last_id(&db).map_err(StoreError::sqlite("reading", path))?;
-        let control = Self { db, path: path.to_owned() };
-        Ok(Opened { control, boot: u64::try_from(boot).unwrap_or_default(), last_event })
+        let jobs = jobs::Writer::open(&db, queue, surroundings).map_err(StoreError::sqlite("reading", path))?;
+        let core = jobs.core();
+        let control = Self { db, path: path.to_owned(), jobs };
+        Ok(Opened { control, boot: u64::try_from(boot).unwrap_or_default(), last_event, jobs: core })
     }
 
-    fn transact(&self, batch: &[Entry<Work>], failures: &mut Failures) -> rusqlite::Result<()> {
+    fn transact(&mut self, batch: &mut [Entry<Work>], failures: &mut Failures) -> rusqlite::Result<()> {
         if batch.iter().all(|entry| matches!(entry.work, Work::Barrier)) {
             return Ok(());
         }
+        self.jobs.prepare(&self.db, jobs_of(batch))?;
         let mut statements = events::Statements::prepare(&self.db)?;
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let mut traps = Vec::new();
         let mut events = false;
-        for (index, entry) in batch.iter().enumerate() {
-            let outcome = match &entry.work {
+        for (index, entry) in batch.iter_mut().enumerate() {
+            let outcome = match &mut entry.work {
                 Work::Event(event) => {
                     events = true;
                     events::insert(&mut statements, event)
@@ -147,6 +155,11 @@ impl Control {
                 Work::Check(row) => events::upsert_check(&mut statements, row),
                 Work::Forget(checks) => aside(&transaction, |db| events::forget_checks(db, checks)),
                 Work::Generation(generation) => aside(&transaction, |db| generations::save(db, generation)),
+                // What goes wrong here is the disk's fault, and all of the batch's.
+                Work::Jobs(op) => {
+                    self.jobs.perform(&transaction, op)?;
+                    Ok(())
+                }
                 Work::Barrier => Ok(()),
             };
             self.alone(index, outcome, failures)?;
@@ -162,6 +175,7 @@ impl Control {
         if events {
             events::prune(&transaction)?;
         }
+        self.jobs.conclude(&transaction)?;
         transaction.commit()
     }
 
@@ -181,9 +195,21 @@ impl Control {
 impl Sink for Control {
     type Work = Work;
 
-    fn write(&mut self, batch: &[Entry<Work>], failures: &mut Failures) -> Result<(), StoreError> {
-        self.transact(batch, failures).map_err(StoreError::sqlite("writing", &self.path))
+    fn write(&mut self, batch: &mut [Entry<Work>], failures: &mut Failures) -> Result<(), StoreError> {
+        let written = self.transact(batch, failures).map_err(StoreError::sqlite("writing", &self.path));
+        match &written {
+            Ok(()) => self.jobs.committed(&self.db).map_err(StoreError::sqlite("reading", &self.path))?,
+            Err(error) => self.jobs.failed(jobs_of(batch), error),
+        }
+        written
     }
+}
+
+fn jobs_of(batch: &mut [Entry<Work>]) -> impl Iterator<Item = &mut jobs::Op> {
+    batch.iter_mut().filter_map(|entry| match &mut entry.work {
+        Work::Jobs(op) => Some(op),
+        _ => None,
+    })
 }
 
 /// Several statements that count as one: all of them or none, whatever becomes of their neighbours in the batch.

@@ -22,6 +22,9 @@ pub enum StoreError {
     /// A short id that fits several records; the sentence lists them.
     #[error("{0}")]
     Ambiguous(String),
+    /// Over a bound, or against a rule: the sentence names it and the way out.
+    #[error("{0}")]
+    Refused(String),
     #[error("the store is closed")]
     Closed,
 }
@@ -47,6 +50,12 @@ impl StoreError {
         ))
     }
 
+    pub(super) fn full(queue: &str, open: u64, bound: u64) -> Self {
+        Self::Refused(format!(
+            "the queue {queue} has {open} jobs that are not over, and at most {bound} fit: let workers catch up, or purge it"
+        ))
+    }
+
     /// The same failure for the next caller of a batch (the sources can't be cloned).
     pub(super) fn again(&self) -> Self {
         match self {
@@ -55,6 +64,7 @@ impl StoreError {
             Self::Corrupt(sentence) => Self::Corrupt(sentence.clone()),
             Self::Unsupported(sentence) => Self::Unsupported(sentence.clone()),
             Self::Ambiguous(sentence) => Self::Ambiguous(sentence.clone()),
+            Self::Refused(sentence) => Self::Refused(sentence.clone()),
             Self::Closed => Self::Closed,
         }
     }

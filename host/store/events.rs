@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use super::{
     CheckRow,
@@ -17,18 +17,17 @@ const KEPT: i64 = 10_000;
 /// Of an event's message, in bytes.
 const MESSAGE_BYTES: usize = 4 << 10;
 
-/// What batches write most, prepared once a batch.
-#[derive(Debug)]
+/// What batches write most, prepared once.
 pub(super) struct Statements<'db> {
-    event: Statement<'db>,
-    check: Statement<'db>,
+    event: CachedStatement<'db>,
+    check: CachedStatement<'db>,
 }
 
 impl<'db> Statements<'db> {
     pub fn prepare(db: &'db Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            event: db.prepare("INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?,
-            check: db.prepare("INSERT INTO checks VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET state = excluded.state")?,
+            event: db.prepare_cached("INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?,
+            check: db.prepare_cached("INSERT INTO checks VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET state = excluded.state")?,
         })
     }
 }

@@ -46,7 +46,10 @@ use self::{
     seams::Epochs,
     traps::Found,
 };
-use crate::facts::{Beat, CheckStatus, EventRecord, Evidence, HistoryPoint, Name, TrapRecord};
+use crate::{
+    clock::Clock,
+    facts::{Beat, CheckStatus, EventRecord, Evidence, HistoryPoint, Name, TrapRecord},
+};
 
 pub use self::{
     database::sqlite_version,
@@ -66,6 +69,20 @@ pub struct StoreSettings {
     /// Cap of all history files together, in bytes.
     pub history_bytes: u64,
     pub history_days: u32,
+}
+
+/// What the store has of the world beside the disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings {
+    pub clock: Clock,
+    /// From 0 to 1, by chance; tests take none.
+    pub jitter: fn() -> f64,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { clock: Clock::system(), jitter: fastrand::f64 }
+    }
 }
 
 /// A generation of the manifests folder: all files as they were.
@@ -127,6 +144,7 @@ struct Shared {
     boot: u64,
     last_event: AtomicU64,
     epochs: Epochs,
+    jobs: Arc<jobs::Core>,
     control: Arc<Queue<control::Work>>,
     history: Arc<Queue<history::Work>>,
     asked: Semaphore,
@@ -146,19 +164,25 @@ impl Store {
     /// Opens or makes the data folder's files, checks SQLite >= 3.51.3, runs migrations, counts the start.
     /// Blocking: call before the runtime serves.
     pub fn open(settings: StoreSettings) -> Result<Store, StoreError> {
+        Self::open_in(settings, Surroundings::default())
+    }
+
+    /// The same with a clock and a jitter of the caller's.
+    pub fn open_in(settings: StoreSettings, surroundings: Surroundings) -> Result<Store, StoreError> {
         database::require_sqlite()?;
         let path = settings.dir.join("control.db");
         let folder = settings.dir.join("history");
         database::make_folder(&settings.dir)?;
         database::make_folder(&folder)?;
-        let opened = Control::open(&path)?;
-        let kept = History::open(&folder, settings.history_bytes, settings.history_days)?;
         let control = Arc::new(Queue::new(control::LINGER));
+        let opened = Control::open(&path, control.clone(), surroundings)?;
+        let kept = History::open(&folder, settings.history_bytes, settings.history_days)?;
         let history = Arc::new(Queue::new(history::LINGER));
         let mut shared = Shared {
             boot: opened.boot,
             last_event: AtomicU64::new(opened.last_event),
             epochs: Epochs::new(opened.boot),
+            jobs: opened.jobs,
             control: control.clone(),
             history: history.clone(),
             asked: Semaphore::new(ASKED_AT_ONCE),
@@ -299,6 +323,18 @@ impl Store {
     /// Records dropped because the writers could not keep up or the disk refused them.
     pub fn dropped(&self) -> u64 {
         self.0.control.dropped() + self.0.history.dropped()
+    }
+
+    fn jobs_core(&self) -> &Arc<jobs::Core> {
+        &self.0.jobs
+    }
+
+    /// Runs a query that sees everything recorded before it.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.0.readers.control(self.0.control.clone(), query).await
     }
 
     fn epochs(&self) -> &Epochs {

@@ -17,6 +17,8 @@ use super::StoreError;
 /// Recorded entries that may wait, and their bytes together. What somebody awaits is bounded by its callers instead.
 const ENTRIES: usize = 65_536;
 const BYTES: usize = 64 << 20;
+/// Awaited work that may wait before new pushes are refused, in bytes.
+const URGENT_BYTES: usize = 256 << 20;
 
 pub(super) type Reply = oneshot::Sender<Result<(), StoreError>>;
 
@@ -45,6 +47,8 @@ pub(super) struct Queue<W> {
 struct State<W> {
     waiting: Vec<Entry<W>>,
     bytes: usize,
+    /// Of what somebody awaits.
+    urgent_bytes: usize,
     /// Somebody awaits an entry: no lingering.
     urgent: bool,
     /// A batch is taken and not yet answered.
@@ -54,7 +58,7 @@ struct State<W> {
 
 impl<W: Weigh> Queue<W> {
     pub fn new(linger: Duration) -> Self {
-        let state = State { waiting: Vec::new(), bytes: 0, urgent: false, writing: false, closed: false };
+        let state = State { waiting: Vec::new(), bytes: 0, urgent_bytes: 0, urgent: false, writing: false, closed: false };
         Self { state: Mutex::new(state), wake: Condvar::new(), dropped: AtomicU64::new(0), linger }
     }
 
@@ -83,14 +87,32 @@ impl<W: Weigh> Queue<W> {
 
     /// Puts in what a caller waits for; the writer goes at once.
     pub fn ask(&self, work: W, reply: Reply) -> Result<(), StoreError> {
+        self.hurry(Entry { work, reply: Some(reply) })
+    }
+
+    /// The same for work that holds its own way to answer.
+    pub fn put(&self, work: W) -> Result<(), StoreError> {
+        self.hurry(Entry { work, reply: None })
+    }
+
+    /// Whether more awaited work waits than a caller who could be refused should add to.
+    pub fn crowded(&self) -> bool {
+        self.state().urgent_bytes >= URGENT_BYTES
+    }
+
+    fn hurry(&self, entry: Entry<W>) -> Result<(), StoreError> {
         let mut state = self.state();
         if state.closed {
             return Err(StoreError::Closed);
         }
-        state.waiting.push(Entry { work, reply: Some(reply) });
-        state.urgent = true;
+        state.urgent_bytes = state.urgent_bytes.saturating_add(entry.work.bytes());
+        state.waiting.push(entry);
+        // The writer sleeps or lingers only while nothing is urgent.
+        let wake = !std::mem::replace(&mut state.urgent, true);
         drop(state);
-        self.wake.notify_one();
+        if wake {
+            self.wake.notify_one();
+        }
         Ok(())
     }
 
@@ -107,6 +129,7 @@ impl<W: Weigh> Queue<W> {
         state.urgent = false;
         state.writing = true;
         state.bytes = 0;
+        state.urgent_bytes = 0;
         Some(std::mem::take(&mut state.waiting))
     }
 

@@ -17,7 +17,7 @@ pub(super) trait Sink: Send + 'static {
     type Work: Weigh + Send + 'static;
 
     /// Writes and commits a batch. An error fails all of it; entries that fail alone go to `failures`.
-    fn write(&mut self, batch: &[Entry<Self::Work>], failures: &mut Failures) -> Result<(), StoreError>;
+    fn write(&mut self, batch: &mut [Entry<Self::Work>], failures: &mut Failures) -> Result<(), StoreError>;
 }
 
 /// Entries of a batch that failed without taking the others along, in the batch's order.
@@ -37,9 +37,9 @@ pub(super) fn spawn<S: Sink>(name: &str, sink: S, queue: Arc<Queue<S::Work>>) ->
 
 fn run<S: Sink>(mut sink: S, queue: &Queue<S::Work>) {
     let mut failing = false;
-    while let Some(batch) = queue.take() {
+    while let Some(mut batch) = queue.take() {
         let mut failures = Failures::default();
-        let whole = sink.write(&batch, &mut failures);
+        let whole = sink.write(&mut batch, &mut failures);
         let first = whole.as_ref().err().or(failures.0.first().map(|(_, error)| error));
         // Said once a stretch: a full disk would otherwise fill the log as well.
         match (first, failing) {

@@ -82,9 +82,9 @@ async fn job(guest: &Guest, store: &mut Store<State>, purpose: &Purpose, event: 
             (Outcome::Dead(reason.clone()), Err(reason))
         }
     };
-    // What was pushed on ack goes with an acknowledgement only.
+    // What was pushed on ack goes with what ends the job: an attempt that is tried again would put it out twice.
     let pushes = store.data_mut().scope.take_pushes();
-    let pushes = if matches!(outcome, Outcome::Done(_)) { pushes } else { Vec::new() };
+    let pushes = if matches!(outcome, Outcome::Retry { .. }) { Vec::new() } else { pushes };
     Ok(Handled { answer, job: Some(JobAnswer { outcome, pushes }) })
 }
 

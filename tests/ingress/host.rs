@@ -8,13 +8,13 @@ use crate::support::{
 const WEB: &str = r#"
     [[worker]]
     name = "web"
-    component = "web.wasm"
+    component = "unruly.wasm"
     limits = { timeout = "1s" }
     http = { routes = ["/web"], body = "1KiB" }
 
     [[worker]]
     name = "resident"
-    component = "web.wasm"
+    component = "unruly.wasm"
     instance = "resident"
     limits = { timeout = "1s" }
     http = { routes = ["/resident"], body = "64KiB" }
@@ -26,18 +26,18 @@ const WEB: &str = r#"
 
     [[worker]]
     name = "asker"
-    component = "web.wasm"
+    component = "unruly.wasm"
     http = { routes = ["/asker"] }
     grants = { http = { allow = ["worker:hello", "worker:asker", "worker:gone"] } }
 
     # What "worker:gone" needs to be there for.
     [[worker]]
     name = "gone"
-    component = "web.wasm"
+    component = "unruly.wasm"
 "#;
 
 fn started() -> Host {
-    let host = Host::with(&["web", "hello"]);
+    let host = Host::with(&["unruly", "hello"]);
     host.drop_manifest("web.toml", WEB);
     host.worker_when("gone", "there", |worker| worker["state"] == "running");
     host

@@ -219,7 +219,7 @@ impl History {
 impl Sink for History {
     type Work = Work;
 
-    fn write(&mut self, batch: &[Entry<Work>], failures: &mut Failures) -> Result<(), StoreError> {
+    fn write(&mut self, batch: &mut [Entry<Work>], failures: &mut Failures) -> Result<(), StoreError> {
         let mut bundle = Bundle::default();
         let mut gone = Gone::default();
         for (index, entry) in batch.iter().enumerate() {

@@ -3,6 +3,29 @@
 //! Must not know workers or wasm. At least once: a job is its holder's until it is finished, given back, or its lease ran out; every
 //! lease is a new attempt, and whoever finishes with an older attempt's number is refused.
 
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `handle` | the calls: checks what is handed over, takes leases, asks the writer |
+//! | `core`, `memory` | what is shared: windows, leases, counts, who waits |
+//! | `window`, `policy`, `timeline` | pure: which jobs are in memory, what becomes of one, what time it is |
+//! | `op`, `writer`, `sweep` | a batch's work: hot path; slices and the rest |
+//! | `rows`, `views` | the tables, as statements; as a person sees them |
+//! | `timer` | the one timer |
+
+mod core;
+mod handle;
+mod memory;
+mod op;
+pub mod policy;
+mod rows;
+mod sweep;
+pub mod timeline;
+mod timer;
+mod views;
+pub mod window;
+mod writer;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -10,6 +33,9 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
+
+pub use self::writer::MAX_OPEN_JOBS;
+pub(super) use self::{core::Core, op::Op, rows::STEP, writer::Writer};
 
 use super::StoreError;
 use crate::facts::{JobState, JobView, QueueView};

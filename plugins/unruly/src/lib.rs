@@ -26,9 +26,9 @@ mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
         inline: "
-            package skep:web;
+            package skep:unruly;
 
-            world web {
+            world unruly {
                 include skep:worker/web-client@0.1.0;
                 import wasi:clocks/monotonic-clock@0.2.12;
                 export wasi:http/incoming-handler@0.2.12;

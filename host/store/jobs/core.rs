@@ -1,0 +1,103 @@
+//! What callers, the timer and the writer thread share: the memory behind its lock, the clock's time line, the way to the writer.
+//!
+//! Must not hold the lock while it waits for anything.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicI64, Ordering},
+};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{
+    memory::Memory,
+    op::Op,
+    timeline::{Moment, Timeline},
+};
+use crate::{
+    clock::Clock,
+    store::{StoreError, Surroundings, control, queue::Queue, rows::timestamp},
+};
+
+#[derive(Debug)]
+pub(in crate::store) struct Core {
+    memory: Mutex<Memory>,
+    writer: Arc<Queue<control::Work>>,
+    pub(super) clock: Clock,
+    pub(super) jitter: fn() -> f64,
+    timeline: Timeline,
+    /// How far the wall clock is ahead of the time line, as it was seen last.
+    skew: AtomicI64,
+    /// When the timer goes next, on the time line.
+    pub(super) alarm: watch::Sender<Option<i64>>,
+    pub(super) timer: AtomicBool,
+}
+
+impl Core {
+    pub(super) fn new(memory: Memory, writer: Arc<Queue<control::Work>>, surroundings: Surroundings, skew: i64, wake: Option<i64>) -> Self {
+        let Surroundings { clock, jitter } = surroundings;
+        let timeline = Timeline::new(clock.now(), clock.wall(), skew);
+        Self {
+            memory: Mutex::new(memory),
+            writer,
+            clock,
+            jitter,
+            timeline,
+            skew: AtomicI64::new(skew),
+            alarm: watch::Sender::new(wake),
+            timer: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        self.timeline.moment(self.clock.now(), self.clock.wall())
+    }
+
+    pub(super) fn timeline(&self) -> Timeline {
+        self.timeline
+    }
+
+    /// The writer goes at once.
+    pub(super) fn put(&self, op: Op) -> Result<(), StoreError> {
+        self.writer.put(control::Work::Jobs(op))
+    }
+
+    /// Why nothing big should be put in now.
+    pub(super) fn crowded(&self) -> Option<StoreError> {
+        self.writer.crowded().then(|| StoreError::Refused("the disk is behind with what was pushed before: try again shortly".into()))
+    }
+
+    /// The writer goes when it has company, or after a moment.
+    pub(super) fn mention(&self, op: Op) {
+        self.writer.record([control::Work::Jobs(op)]);
+    }
+
+    /// The timer goes no later than this.
+    pub(super) fn wake_by(&self, line: i64) {
+        self.alarm.send_if_modified(|alarm| {
+            let sooner = alarm.is_none_or(|alarm| line < alarm);
+            if sooner {
+                *alarm = Some(line);
+            }
+            sooner
+        });
+    }
+
+    pub(super) fn skewed(&self, skew: i64) {
+        self.skew.store(skew, Ordering::Relaxed);
+    }
+
+    /// A time on the line, as the wall clock would say it.
+    pub(super) fn on_the_wall(&self, line: i64) -> Timestamp {
+        timestamp(line.saturating_add(self.skew.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn writer(&self) -> Arc<Queue<control::Work>> {
+        self.writer.clone()
+    }
+}
