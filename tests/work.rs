@@ -115,12 +115,11 @@ fn what_is_pushed_on_ack_goes_with_the_attempt_that_finished() {
     assert_eq!(done(&host, push("trapped once", twice))["attempts"], 2);
     let again = json!({ "do": "retry-first", "attempts": 2, "then": "ok" });
     assert_eq!(done(&host, push("retried twice", again))["attempts"], 3);
-    // Retry and dead acknowledge too, with the pushes of that attempt: only what traps leaves nothing.
     assert_eq!(done_with(&host, push("never", json!("trap")), json!({ "max_attempts": 2 }))["state"], "dead");
     assert_eq!(done(&host, push("last", json!("ok")))["state"], "done");
-    let out = came_out(&host, 3);
-    let count = |payload: &str| out.iter().filter(|came| **came == payload).count();
-    assert_eq!((count("trapped once"), count("never"), count("last")), (1, 0, 1), "{out:?}");
+    let mut out = came_out(&host, 3);
+    out.sort_by_key(Value::to_string);
+    assert_eq!(out, ["last", "retried twice", "trapped once"], "each once: neither a trap nor a retry acknowledges anything");
     let (case, sentence) = refusal(&host, "pusher", "queue.push", json!({ "queue": "out", "payload": "x", "on_ack": true }));
     assert_eq!(case, "invalid", "{sentence}");
 }
@@ -136,7 +135,8 @@ fn a_job_tells_how_far_it_is_and_can_be_taken_back() {
     assert_eq!(ask(&host, "pusher", "queue.cancel", json!({ "id": id })), true);
     assert_eq!(status()["state"], "cancelled");
     assert_eq!(ask(&host, "pusher", "queue.cancel", json!({ "id": id })), false);
-    let (case, _) = refusal(&host, "doer", "queue.status", json!({ "id": id }));
+    host.running("other", &worker("other", ""));
+    let (case, _) = refusal(&host, "other", "queue.status", json!({ "id": id }));
     assert_eq!(case, "not-found", "it is the pusher's");
     let (case, sentence) = refusal(&host, "pusher", "queue.push", json!({ "queue": "other" }));
     assert_eq!(case, "denied");
@@ -229,7 +229,8 @@ fn workers_call_each_other_and_a_ring_of_calls_is_told_so() {
     host.worker_when("b", "two", |worker| worker["replicas"]["running"] == 2);
     let to = |name: &str, method: &str, payload: Value| json!({ "name": name, "method": method, "payload": payload });
     assert_eq!(ask(&host, "a", "registry.call", to("b", "echo", json!("hello"))), "hello");
-    assert_eq!(ask(&host, "a", "registry.call", to("b/2", "events", json!({}))), json!({ "ok": 1 }), "exactly that replica");
+    let events = || ask(&host, "a", "registry.call", to("b/2", "events", json!({})))["ok"].as_u64().unwrap();
+    assert_eq!(events() + 1, events(), "exactly that replica");
     let members = ask(&host, "a", "registry.members", json!({ "prefix": "" }));
     let names: Vec<_> = members.as_array().unwrap().iter().map(|member| member["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["a/1", "b/1", "b/2"]);

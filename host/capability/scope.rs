@@ -55,7 +55,7 @@ impl Scope {
         self.hand = job.map(|(id, attempt)| Box::new(Hand { id, attempt, pushes: Vec::new(), bytes: 0 }));
     }
 
-    /// The event is over: what it left to be pushed with its acknowledgement.
+    /// The event is over: what it left to be pushed with its acknowledgement, if it acknowledges (`retry` doesn't).
     pub fn take_pushes(&mut self) -> Vec<NewJob> {
         self.caller.chain = None;
         self.hand.take().map(|hand| hand.pushes).unwrap_or_default()
