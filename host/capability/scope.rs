@@ -117,13 +117,18 @@ fn no_job(what: &str) -> Error {
 
 /// The store's no, without the host's paths: guests may send on what they read.
 pub(super) fn unkept(error: StoreError) -> Error {
-    Error::Unavailable(match error {
-        StoreError::Closed => "the host is stopping".to_owned(),
-        StoreError::Sqlite { source, .. } => format!("the host's database: {source}"),
-        StoreError::Io { source, .. } => format!("the host's disk: {source}"),
-        StoreError::Corrupt(_) | StoreError::Unsupported(_) => "the host's database can't be used: its log says why".to_owned(),
-        StoreError::Ambiguous(sentence) => sentence,
-    })
+    match error {
+        StoreError::TooLarge(sentence) => Error::TooLarge(sentence),
+        StoreError::Invalid(sentence) => Error::Invalid(sentence),
+        StoreError::Busy(sentence) | StoreError::Ambiguous(sentence) => Error::Unavailable(sentence),
+        StoreError::Full(_) => Error::Unavailable("the host's disk is full: nothing was kept; try again once there is room".to_owned()),
+        StoreError::Sqlite { source, .. } => Error::Unavailable(format!("the host's database: {source}")),
+        StoreError::Io { source, .. } => Error::Unavailable(format!("the host's disk: {source}")),
+        StoreError::Corrupt(_) | StoreError::Unsupported(_) => {
+            Error::Unavailable("the host's database can't be used: its log says why".to_owned())
+        }
+        StoreError::Closed => Error::Unavailable("the host is stopping".to_owned()),
+    }
 }
 
 /// At most `max` bytes of `what`.
