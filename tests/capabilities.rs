@@ -1,6 +1,7 @@
 //! What guests may ask for by name: grants and their refusals, and each capability over services in memory.
 
 mod fakes;
+mod guest;
 mod named;
 mod queue;
 mod services;

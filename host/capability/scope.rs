@@ -55,7 +55,7 @@ impl Scope {
         self.hand = job.map(|(id, attempt)| Box::new(Hand { id, attempt, pushes: Vec::new(), bytes: 0 }));
     }
 
-    /// The event is over: what it left to be pushed with its acknowledgement.
+    /// The event is over: what it left to be pushed with its acknowledgement, if it acknowledges (`retry` doesn't).
     pub fn take_pushes(&mut self) -> Vec<NewJob> {
         self.caller.chain = None;
         self.hand.take().map(|hand| hand.pushes).unwrap_or_default()
@@ -117,13 +117,18 @@ fn no_job(what: &str) -> Error {
 
 /// The store's no, without the host's paths: guests may send on what they read.
 pub(super) fn unkept(error: StoreError) -> Error {
-    Error::Unavailable(match error {
-        StoreError::Closed => "the host is stopping".to_owned(),
-        StoreError::Sqlite { source, .. } => format!("the host's database: {source}"),
-        StoreError::Io { source, .. } => format!("the host's disk: {source}"),
-        StoreError::Corrupt(_) | StoreError::Unsupported(_) => "the host's database can't be used: its log says why".to_owned(),
-        StoreError::Ambiguous(sentence) => sentence,
-    })
+    match error {
+        StoreError::TooLarge(sentence) => Error::TooLarge(sentence),
+        StoreError::Invalid(sentence) => Error::Invalid(sentence),
+        StoreError::Busy(sentence) | StoreError::Ambiguous(sentence) => Error::Unavailable(sentence),
+        StoreError::Full(_) => Error::Unavailable("the host's disk is full: nothing was kept; try again once there is room".to_owned()),
+        StoreError::Sqlite { source, .. } => Error::Unavailable(format!("the host's database: {source}")),
+        StoreError::Io { source, .. } => Error::Unavailable(format!("the host's disk: {source}")),
+        StoreError::Corrupt(_) | StoreError::Unsupported(_) => {
+            Error::Unavailable("the host's database can't be used: its log says why".to_owned())
+        }
+        StoreError::Closed => Error::Unavailable("the host is stopping".to_owned()),
+    }
 }
 
 /// At most `max` bytes of `what`.

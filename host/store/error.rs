@@ -22,7 +22,19 @@ pub enum StoreError {
     /// A short id that fits several records; the sentence lists them.
     #[error("{0}")]
     Ambiguous(String),
-    /// Over a bound, or against a rule: the sentence names it and the way out.
+    /// What a caller handed over is past a bound; the sentence names it.
+    #[error("{0}")]
+    TooLarge(String),
+    /// What a caller handed over makes no sense; the sentence says why.
+    #[error("{0}")]
+    Invalid(String),
+    /// More waits than may: for the disk, or in a queue.
+    #[error("{0}")]
+    Busy(String),
+    /// No room is left on the disk; nothing was written.
+    #[error("{0}")]
+    Full(String),
+    /// Not as things stand; the sentence says what is in the way.
     #[error("{0}")]
     Refused(String),
     #[error("the store is closed")]
@@ -51,7 +63,7 @@ impl StoreError {
     }
 
     pub(super) fn full(queue: &str, open: u64, bound: u64) -> Self {
-        Self::Refused(format!(
+        Self::Busy(format!(
             "the queue {queue} has {open} jobs that are not over, and at most {bound} fit: let workers catch up, or purge it"
         ))
     }
@@ -64,6 +76,10 @@ impl StoreError {
             Self::Corrupt(sentence) => Self::Corrupt(sentence.clone()),
             Self::Unsupported(sentence) => Self::Unsupported(sentence.clone()),
             Self::Ambiguous(sentence) => Self::Ambiguous(sentence.clone()),
+            Self::TooLarge(sentence) => Self::TooLarge(sentence.clone()),
+            Self::Invalid(sentence) => Self::Invalid(sentence.clone()),
+            Self::Busy(sentence) => Self::Busy(sentence.clone()),
+            Self::Full(sentence) => Self::Full(sentence.clone()),
             Self::Refused(sentence) => Self::Refused(sentence.clone()),
             Self::Closed => Self::Closed,
         }

@@ -190,6 +190,9 @@ async fn what_the_store_says_no_to_is_told_without_the_hosts_paths() {
     let mut a = pusher(&world, "a");
     *world.jobs.fault.lock().unwrap() = Some(StoreError::Closed);
     says(wit::Host::push(&mut a, "todo".into(), vec![], plain()).await, "unavailable", "the host is stopping");
+    *world.jobs.fault.lock().unwrap() = Some(StoreError::Full("write /srv/data/control.db: no room".into()));
+    let (case, sentence) = super::no(a.push("todo".into(), vec![], plain()).await);
+    assert!(case == "unavailable" && sentence.contains("disk is full") && !sentence.contains("/srv"), "{sentence}");
     let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
     *world.jobs.fault.lock().unwrap() = Some(StoreError::Io { what: "can't write /srv/data/control.db".into(), source: full });
     let (case, sentence) = super::no(a.push("todo".into(), vec![], plain()).await);

@@ -69,7 +69,7 @@ impl Core {
 
     /// Why nothing big should be put in now.
     pub(super) fn crowded(&self) -> Option<StoreError> {
-        self.writer.crowded().then(|| StoreError::Refused("the disk is behind with what was pushed before: try again shortly".into()))
+        self.writer.crowded().then(|| StoreError::Busy("the disk is behind with what was pushed before: try again shortly".into()))
     }
 
     /// The writer goes when it has company, or after a moment.

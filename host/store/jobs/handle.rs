@@ -37,7 +37,7 @@ impl Core {
 
     fn address(&self, jobs: Vec<NewJob>) -> Result<Vec<Addressed>, StoreError> {
         if let Some(refusal) = policy::refuse_push(&jobs) {
-            return Err(StoreError::Refused(refusal));
+            return Err(StoreError::TooLarge(refusal));
         }
         if let Some(error) = self.crowded().filter(|_| !jobs.is_empty()) {
             return Err(error);
@@ -46,7 +46,7 @@ impl Core {
         let mut addressed = Vec::with_capacity(jobs.len());
         for job in jobs {
             if memory.names.len() >= MAX_QUEUES && !memory.names.contains_key(&job.queue) {
-                return Err(StoreError::Refused(format!(
+                return Err(StoreError::TooLarge(format!(
                     "the queue {} would be one of more than {MAX_QUEUES}: use fewer queues, and keys or payloads to tell jobs apart",
                     job.queue
                 )));
@@ -167,7 +167,7 @@ impl Jobs for Store {
     fn finish(&self, id: Uuid, attempt: u32, outcome: Outcome, pushes: Vec<NewJob>) -> Answer<Finished> {
         let core = self.jobs_core();
         if let Some(refusal) = policy::refuse_outcome(&outcome) {
-            return refused(StoreError::Refused(refusal));
+            return refused(StoreError::TooLarge(refusal));
         }
         let pushes = match core.address(pushes) {
             Ok(pushes) => pushes,
