@@ -35,7 +35,7 @@ pub struct Whole {
     http: reqwest::Client,
     _ready: watch::Sender<bool>,
     stop: watch::Sender<bool>,
-    _supervised: bench::Bench,
+    pub supervised: bench::Bench,
 }
 
 impl Whole {
@@ -74,7 +74,7 @@ impl Whole {
         };
         tokio::spawn(serve::serve(listener, router(state, Via::Tcp), Bounds::default(), stopping));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { fleet, jobs, limiters, address, http, _ready: ready, stop, _supervised: supervised }
+        Self { fleet, jobs, limiters, address, http, _ready: ready, stop, supervised }
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
