@@ -7,6 +7,7 @@ mod keys; // key-value state
 mod limiters; // rates and permits
 mod metrics; // Prometheus text
 mod queues; // push, lease, finish, operate
+mod replicas; // a worker's replicas
 mod serving; // bounds, streams, stopping, the socket
 mod whole; // the whole router over those
 

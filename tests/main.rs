@@ -43,6 +43,7 @@ mod folder; // the manifests folder: drops, edits, last good versions, undo, res
 mod pinger; // reference system 4, the canary, and its faults not to copy
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod poller_more; // its config, key by key; mistakes; many URLs
+mod queues; // queues, keys and limiters from outside: verbs, HTTP, kill -9
 mod recovery; // one replica, one event: quarantine, why, records, live streams
 mod sandbox; // what nobody granted stays shut, what a grant names opens; secrets
 mod scale; // ten thousand workers: counts and bounds, not times

@@ -1,7 +1,8 @@
 //! The admin API: everything a person or a program may see of this host, and the few things they may ask it to do.
 //!
-//! Reads status and history; submits desired state to the fleet and named acts to the supervisor. Must not reach into a worker, keep
-//! state of its own, or decide what a change means. One router serves the local socket and TCP; `access` tells them apart.
+//! Reads status and history; submits desired state to the fleet and named acts to the supervisor; hands work and keys to the store's
+//! queue and kv. Must not reach into a worker, keep state of its own, or decide what a change means. One router serves the local socket
+//! and TCP; `access` tells them apart.
 //!
 //! A worker's name that has a `/` in it (`pinger/nas`) is written `pinger%2Fnas` in a path.
 

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    ApiState,
+    ApiState, MAX_BODY_BYTES,
     error::{ApiError, Missing, Refused, TooLarge, Unreadable},
     extract::{Params, Segment, flag},
     given::{self, Asked, Given, Sent, read, span},
@@ -262,13 +262,9 @@ pub(super) fn new_jobs(bodies: Vec<NewJobBody>, path: Option<&str>) -> Result<Ve
             error
         })
     });
-    let jobs: Vec<NewJob> = numbered.collect::<Result<_, _>>()?;
-    let bytes: usize = jobs.iter().map(|job| job.payload.len()).sum();
-    if bytes > MAX_PUSH_BYTES {
-        let sentence = format!("jobs: {bytes} bytes of payload; at most {MAX_PUSH_BYTES} (16 MiB) go in one push");
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, sentence).hint("push them in several requests"));
-    }
-    Ok(jobs)
+    // The bound of a body keeps their payloads together below the store's bound of a push.
+    const { assert!(MAX_BODY_BYTES <= MAX_PUSH_BYTES) };
+    numbered.collect()
 }
 
 /// All queues, by name.

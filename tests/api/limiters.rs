@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use reqwest::Method;
 use serde_json::json;
+use skep::{appliance::rates::ManifestRates, capability::services::Rates};
 
 use super::whole::{Whole, answer};
 
@@ -28,6 +29,15 @@ async fn a_rate_is_written_into_its_manifest_and_nothing_else_is() {
     assert_eq!((status, &missing["hint"]), (404, &json!("did you mean \"exchange\"?")));
     let (status, refused) = host.put("limiters/own", json!({ "rate": "fast" })).await;
     assert_eq!((status, &refused["error"]), (400, &json!("rate: \"fast\" is no rate")));
+}
+
+#[tokio::test]
+async fn a_worker_with_the_grant_writes_the_same_edit() {
+    let host = Whole::with(&[("limits.toml", MANIFEST)]).await;
+    let rates = ManifestRates(host.fleet.fleet().clone());
+    rates.set_rate("own", "7/s".parse().unwrap()).await.unwrap();
+    assert_eq!(host.fleet.text("limits.toml"), MANIFEST.replace("5/s", "7/s"));
+    assert_eq!(rates.set_rate("none", "7/s".parse().unwrap()).await.unwrap_err(), "no limiter \"none\"");
 }
 
 #[tokio::test]

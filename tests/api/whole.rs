@@ -1,6 +1,9 @@
 //! The whole router on a free port: a fleet on a real folder, a supervisor without workers, queue and keys in memory.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -21,6 +24,9 @@ use super::{
 };
 use crate::{bench, fleet::support};
 
+/// Each reserves address space for its pool: one for all tests here, as nothing runs on it.
+static ENGINES: LazyLock<Arc<Engines>> = LazyLock::new(|| Arc::new(Engines::new(4).unwrap()));
+
 pub struct Whole {
     pub fleet: support::Bench,
     pub jobs: FakeJobs,
@@ -29,13 +35,13 @@ pub struct Whole {
     http: reqwest::Client,
     _ready: watch::Sender<bool>,
     stop: watch::Sender<bool>,
-    _supervised: bench::Bench,
+    pub supervised: bench::Bench,
 }
 
 impl Whole {
     pub async fn with(files: &[(&str, &str)]) -> Self {
         let fleet = support::Bench::with(files).await;
-        let supervised = bench::Bench::on(Arc::new(Engines::new(4).unwrap())).await;
+        let supervised = bench::Bench::on(ENGINES.clone()).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ready, is_ready) = watch::channel(true);
@@ -68,7 +74,7 @@ impl Whole {
         };
         tokio::spawn(serve::serve(listener, router(state, Via::Tcp), Bounds::default(), stopping));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { fleet, jobs, limiters, address, http, _ready: ready, stop, _supervised: supervised }
+        Self { fleet, jobs, limiters, address, http, _ready: ready, stop, supervised }
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
