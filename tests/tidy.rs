@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Stores know no plugin and no wasm.
     ("store", &["clock", "facts"]),
     ("journal", &["clock", "facts", "store"]),
-    ("limiter", &["clock", "manifest::spec"]),
+    ("limiter", &["clock", "facts", "manifest::spec"]),
     ("checks", &["clock", "facts", "journal", "manifest::spec", "manifest::units", "store"]),
     // The runtime, each on the ones above it.
     ("capability", &["checks", "clock", "facts", "journal", "limiter", "manifest::spec", "manifest::units", "store"]),
@@ -50,6 +50,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("host/checks/policy.rs", PURE),
     ("host/checks/uptime.rs", PURE),
     ("host/limiter/policy.rs", PURE),
+    ("host/limiter/recovery.rs", PURE),
     ("host/trigger/phase.rs", PURE),
     ("host/worker", &["RestartPolicy", "RestartSpec"]),
     ("host/api", &["rusqlite", "wasmtime"]),
