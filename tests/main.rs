@@ -34,6 +34,7 @@ mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 mod appliance; // `skep up`: what it announces, how it ends, who may ask it what
 mod bad_input; // every kind of bad manifest and component, by drop, check and apply
 mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
+mod counter; // reference system 5, the distributed counter, and its faults not to copy
 mod examples; // the manifests that ship, all running
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
 mod poller; // reference system 1, the URL poller, and its faults not to copy
@@ -43,3 +44,4 @@ mod sandbox; // what nobody granted stays shut, what a grant names opens; secret
 mod scale; // ten thousand workers: counts and bounds, not times
 mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers
 mod watching; // checks over time: confirmed, silent, kept, forgotten, bounded
+mod work_api; // reference system 3, the work API, and its faults not to copy
