@@ -12,12 +12,14 @@ ARGS ?=
 CARGO_FLAGS ?=
 
 WASM := wasm32-wasip2
-GUESTS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
+# What plugins share: built into them, none of its own.
+LIBRARIES := web
+GUESTS := $(filter-out $(LIBRARIES),$(notdir $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))))
+# Plugins with pure modules, tested and linted natively as well.
+NATIVE := counter permuter pinger poller work-api
 # Plugins that misbehave on purpose: tests need them, nobody else.
 FAULTS := crash flood hog probe snoop spin unruly
 SHIPPED := $(filter-out $(FAULTS),$(GUESTS))
-# Plugins with pure parts that are tested natively.
-NATIVE := pinger poller
 STAGED := $(TARGET)/plugins
 
 .DEFAULT_GOAL := help
@@ -39,12 +41,13 @@ up: host plugins ## Build everything and run it on DATA (default .skep), with th
 	@exec "$(TARGET)/release/skep" up --data "$(DATA)" $(ARGS)
 
 test: setup plugins ## Run every test, guests and fault plugins built first
-	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo test $(CARGO_FLAGS) -p skep $(addprefix -p ,$(NATIVE))
+	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo test $(CARGO_FLAGS) -p skep $(addprefix -p ,$(NATIVE) $(LIBRARIES))
 
 plugins: setup ## Build all guests into TARGET/plugins
 	cargo build $(CARGO_FLAGS) --target $(WASM) --profile plugin $(addprefix -p ,$(GUESTS))
 	@mkdir -p "$(STAGED)"
-	@for guest in $(GUESTS); do $(call put,"$(TARGET)/$(WASM)/plugin/$$guest.wasm","$(STAGED)/$$guest.wasm"); done
+	@# Cargo writes a hyphen as an underscore.
+	@for guest in $(GUESTS); do $(call put,"$(TARGET)/$(WASM)/plugin/$$(echo $$guest | tr - _).wasm","$(STAGED)/$$guest.wasm"); done
 
 host: setup ## Build the host (release)
 	cargo build $(CARGO_FLAGS) --release
@@ -56,7 +59,7 @@ fmt: ## Format everything
 	cargo fmt --all
 
 lint: setup ## Clippy over host, tests, benches and guests; warnings are errors
-	cargo clippy $(CARGO_FLAGS) --all-targets -p skep $(addprefix -p ,$(NATIVE)) -- -D warnings
+	cargo clippy $(CARGO_FLAGS) --all-targets -p skep $(addprefix -p ,$(NATIVE) $(LIBRARIES)) -- -D warnings
 	cargo clippy $(CARGO_FLAGS) --target $(WASM) --profile plugin $(addprefix -p ,$(GUESTS)) -- -D warnings
 
 clean: ## Remove what was built; DATA stays

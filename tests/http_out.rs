@@ -10,6 +10,8 @@ mod secrets;
 mod pools;
 // What the ledger says of a request.
 mod seen;
+// 429 and Retry-After, told to named limiters.
+mod throttled;
 // Certificates, authorities, HTTP/2.
 mod tls;
 
@@ -281,6 +283,11 @@ async fn answer(request: Request<Incoming>, heads: Arc<Mutex<Vec<(String, Header
         "/broken" => {
             let text = full("out of\u{7}order: no space left\n");
             return Ok(Response::builder().status(503).body(text).unwrap());
+        }
+        "/says" => {
+            let query = request.uri().query().unwrap().replace('+', " ");
+            let (status, retry_after) = query.split_once('=').unwrap();
+            return Ok(Response::builder().status(status).header("retry-after", retry_after).body(full("")).unwrap());
         }
         "/long-head" => {
             let long = "z".repeat(100_000);

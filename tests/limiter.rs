@@ -1,5 +1,8 @@
 //! The limiter, alone: what a rate promises, in which order permits come, and what happens to those who give up.
 
+// 429: silence, half the rate, and back.
+mod recovery;
+
 use std::{
     future::Future,
     sync::{Arc, Mutex},
@@ -11,8 +14,8 @@ use futures_util::{FutureExt, future::join_all};
 use proptest::prelude::*;
 use skep::{
     clock::Clock,
-    limiter::{Limiter, policy::Policy},
-    manifest::spec::Rate,
+    limiter::{Limiter, Limiters, policy::Policy},
+    manifest::spec::{LimiterSpec, Origin, Rate},
 };
 use tokio::time::{Instant, advance};
 
@@ -88,6 +91,54 @@ proptest! {
         prop_assert!(policy.due(now) <= now + Duration::from_secs(1), "nobody is fined for the old rate");
         let later = taken(&mut policy, now, &vec![0; after as usize * 2]);
         prop_assert!(most_in_a_window(&later, Duration::from_secs(1)) <= after as usize);
+    }
+}
+
+/// The rules of [`Policy`], asked one by one of everything that was ever given.
+struct Slow {
+    count: usize,
+    per: Duration,
+    burst: u32,
+    given: Vec<Instant>,
+}
+
+impl Slow {
+    fn allows(&self, at: Instant) -> bool {
+        let spacing = Duration::from_nanos((self.per.as_nanos() as u64).div_ceil(self.count as u64));
+        let paid = self.given.iter().fold(None, |paid: Option<Instant>, at| Some(paid.map_or(*at, |paid| paid.max(*at)) + spacing));
+        let ahead = (spacing * (self.burst.min(self.count as u32) - 1)).max(Duration::from_millis(2));
+        let window = self.given.iter().filter(|given| **given + self.per > at).count();
+        window < self.count && paid.is_none_or(|paid| at + ahead >= paid)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn it_decides_as_the_slow_and_obvious_one_does(
+        count in 1_u32..20, per_ms in 1_u64..3_000, burst in 1_u32..30, steps in prop::collection::vec(0_u64..200_000, 1..120),
+    ) {
+        let per = Duration::from_millis(per_ms);
+        let mut policy = Policy::new(rate(count, per), burst);
+        let mut slow = Slow { count: count as usize, per, burst, given: Vec::new() };
+        let mut now = Instant::now();
+        for step in steps {
+            now += Duration::from_micros(step);
+            let allowed = slow.allows(now);
+            match policy.take(now) {
+                Ok(()) => {
+                    prop_assert!(allowed);
+                    slow.given.push(now);
+                }
+                Err(due) => {
+                    prop_assert!(!allowed);
+                    prop_assert!(slow.allows(due), "what is due is given");
+                    prop_assert!(!slow.allows(due - Duration::from_micros(1)) || due - now <= Duration::from_micros(1), "and not later than it must");
+                }
+            }
+        }
+        prop_assert_eq!(policy.permits(), slow.given.len() as u64);
     }
 }
 
@@ -219,4 +270,32 @@ async fn a_hundred_thousand_wait_on_one_task_and_cost_nothing_when_they_leave() 
     last.await.unwrap();
     tokio::task::yield_now().await;
     assert_eq!(tasks(), 0, "nobody waits: the task is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_of_limiters_shows_them_and_changes_them_under_those_who_wait() {
+    let spec = |rate: &str, line| {
+        let origin = Origin { file: "cloner.toml".into(), line };
+        Arc::new(LimiterSpec { name: "api".to_owned(), origin, rate: rate.parse().unwrap(), burst: 1 })
+    };
+    let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
+    let limiters = Limiters::default();
+    limiters.declare(vec![spec("1/h", 3)], clock);
+    let api = limiters.get("api").unwrap();
+    assert!(api.try_acquire());
+    let mut waiting = Box::pin(api.acquire(Instant::now() + Duration::from_secs(60)));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    let view = limiters.views().remove(0);
+    assert_eq!((view.rate.as_str(), view.burst, view.waiting, view.permits, view.paused_until), ("1/h", 1, 1, 1, None));
+    assert_eq!((view.file.as_str(), view.line), ("cloner.toml", 3));
+
+    limiters.declare(vec![spec("2/s", 7)], clock);
+    waiting.await.unwrap();
+    api.throttled(Some(Duration::from_secs(30)));
+    let view = limiters.views().remove(0);
+    assert_eq!((view.rate.as_str(), view.line, view.permits, view.effective_per_second), ("2/s", 7, 2, 0.0));
+    assert_eq!(view.paused_until, Some(clock.wall() + Duration::from_secs(30)));
+    assert!(!limiters.set_rate("other", per_second(1)));
+    limiters.declare(vec![], clock);
+    assert!(limiters.views().is_empty());
 }

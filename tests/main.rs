@@ -38,6 +38,7 @@ mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 mod appliance; // `skep up`: what it announces, how it ends, who may ask it what
 mod bad_input; // every kind of bad manifest and component, by drop, check and apply
 mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
+mod counter; // reference system 5, the distributed counter, and its faults not to copy
 mod examples; // the manifests that ship, all running
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
 mod pinger; // reference system 4, the canary, and its faults not to copy
@@ -50,3 +51,4 @@ mod scale; // ten thousand workers: counts and bounds, not times
 mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers
 mod watching; // checks over time: confirmed, silent, kept, forgotten, bounded
 mod work; // queue, kv, limiter, registry and topics as a guest meets them, in the real host
+mod work_api; // reference system 3, the work API, and its faults not to copy

@@ -92,7 +92,18 @@ impl From<SuperviseError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let status = if matches!(error, StoreError::Closed) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+        let status = match &error {
+            StoreError::Closed | StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            StoreError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
+            StoreError::Refused(_) => StatusCode::CONFLICT,
+            StoreError::Sqlite { .. }
+            | StoreError::Io { .. }
+            | StoreError::Corrupt(_)
+            | StoreError::Unsupported(_)
+            | StoreError::Ambiguous(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
         Self::new(status, error.to_string())
     }
 }

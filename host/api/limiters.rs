@@ -53,25 +53,9 @@ pub(super) fn views(state: &ApiState) -> Vec<LimiterView> {
 
 /// A limiter's facts, with where the newest manifests declare it.
 fn view(named: &Named, desired: &Desired) -> LimiterView {
-    let limiter = &named.limiter;
     let newest = desired.limiters().into_iter().find(|spec| spec.name == named.spec.name);
     let origin = newest.as_ref().map_or(&named.spec.origin, |spec| &spec.origin);
-    LimiterView {
-        name: named.spec.name.clone(),
-        rate: named.spec.rate.to_string(),
-        // In force now: what the limiter itself says.
-        effective_per_second: per_second(limiter.rate()),
-        permits: 0,
-        paused_until: None,
-        burst: named.spec.burst,
-        waiting: limiter.waiting() as u64,
-        file: origin.file.to_string(),
-        line: origin.line,
-    }
-}
-
-fn per_second(rate: Rate) -> f64 {
-    f64::from(rate.count) / rate.per.as_secs_f64()
+    LimiterView { file: origin.file.to_string(), line: origin.line, ..named.view() }
 }
 
 fn missing(state: &ApiState, name: &str) -> ApiError {

@@ -121,6 +121,7 @@ pub(super) fn unkept(error: StoreError) -> Error {
         StoreError::TooLarge(sentence) => Error::TooLarge(sentence),
         StoreError::Invalid(sentence) => Error::Invalid(sentence),
         StoreError::Busy(sentence) | StoreError::Ambiguous(sentence) => Error::Unavailable(sentence),
+        StoreError::Refused(sentence) => Error::Conflict(sentence),
         StoreError::Full(_) => Error::Unavailable("the host's disk is full: nothing was kept; try again once there is room".to_owned()),
         StoreError::Sqlite { source, .. } => Error::Unavailable(format!("the host's database: {source}")),
         StoreError::Io { source, .. } => Error::Unavailable(format!("the host's disk: {source}")),

@@ -4,10 +4,29 @@
 //! for the next permit or the first deadline, whichever comes sooner) → resting. A waiter that is dropped or late leaves a
 //! tombstone; tombstones are swept once they are the majority, so that giving up a place costs O(1) amortised.
 //!
-//! Knows nothing of workers, HTTP or manifests' text; the arithmetic is [`policy`]'s.
+//! Knows nothing of workers, HTTP or manifests' text, and is useful alone; the arithmetic is [`policy`]'s and [`recovery`]'s.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use skep::{clock::Clock, limiter::{Limiter, NoPermit}};
+//! # use tokio::time::Instant;
+//! # async fn example() -> Result<(), NoPermit> {
+//! // Never more than 6 in any sliding second; one at a time.
+//! let limiter = Limiter::new("6/s".parse().unwrap(), 1, Clock::system());
+//! // Any number of tasks may wait, each for as long as it likes; they are served in the order they came.
+//! limiter.acquire(Instant::now() + Duration::from_secs(30)).await?;
+//! // Faster from here on, also for those who wait.
+//! limiter.set_rate("60/s".parse().unwrap());
+//! // A peer answered 429 with `Retry-After: 2`: nobody gets a permit for 2 s, then half the rate, then slowly all of it.
+//! limiter.throttled(Some(Duration::from_secs(2)));
+//! assert_eq!(limiter.standing().effective_per_second, 0.0);
+//! # Ok(())
+//! # }
+//! ```
 
 mod named;
 pub mod policy;
+pub mod recovery;
 
 pub use self::named::{Limiters, Named};
 
@@ -15,6 +34,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -34,6 +54,21 @@ pub struct Limiter {
 #[derive(Debug, thiserror::Error)]
 #[error("no permit within the deadline")]
 pub struct NoPermit;
+
+/// How a limiter stands at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standing {
+    /// As it was set.
+    pub rate: Rate,
+    pub burst: u32,
+    /// What is in force, in permits a second: lower than the rate while it recovers from a 429, 0 while it is paused.
+    pub effective_per_second: f64,
+    /// Until when a peer asked for silence.
+    pub paused_until: Option<Instant>,
+    pub waiting: usize,
+    /// Permits given so far.
+    pub permits: u64,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -107,6 +142,27 @@ impl Limiter {
         let rate = line.policy.rate();
         line.policy.set(rate, burst);
         self.shared.changed.notify_one();
+    }
+
+    /// A peer answered "too many requests", and how long to wait if it said so (at most 10 minutes count; without it 1 s, doubled each
+    /// time). Until then nobody gets a permit, afterwards half of what was in force, then a little more every second.
+    pub fn throttled(&self, retry_after: Option<Duration>) {
+        // Nobody is woken: a driver that wakes too early looks again.
+        self.shared.lock().policy.throttled(self.shared.clock.now(), retry_after);
+    }
+
+    pub fn standing(&self) -> Standing {
+        let now = self.shared.clock.now();
+        let line = self.shared.lock();
+        let policy = &line.policy;
+        Standing {
+            rate: policy.rate(),
+            burst: policy.burst(),
+            effective_per_second: policy.effective_per_second(now),
+            paused_until: policy.paused_until(now),
+            waiting: line.waiting(),
+            permits: policy.permits(),
+        }
     }
 
     pub fn rate(&self) -> Rate {

@@ -8,6 +8,7 @@ use std::{
 use super::Limiter;
 use crate::{
     clock::Clock,
+    facts::LimiterView,
     manifest::spec::{LimiterSpec, Rate},
 };
 
@@ -32,6 +33,11 @@ impl Limiters {
         self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// All of them as the API shows them, by name.
+    pub fn views(&self) -> Vec<LimiterView> {
+        self.all().iter().map(Named::view).collect()
+    }
+
     /// Another rate, in force at once; false when there is no such limiter. Writing it into the manifest is the fleet's.
     pub fn set_rate(&self, name: &str, rate: Rate) -> bool {
         self.get(name).map(|limiter| limiter.set_rate(rate)).is_some()
@@ -53,6 +59,26 @@ impl Limiters {
                     table.insert(spec.name.clone(), Named { limiter, spec });
                 }
             }
+        }
+    }
+}
+
+impl Named {
+    /// What it says of itself now, and where its manifest declares it.
+    pub fn view(&self) -> LimiterView {
+        let clock = &self.limiter.shared.clock;
+        let standing = self.limiter.standing();
+        let silence = standing.paused_until.map(|until| until.saturating_duration_since(clock.now()));
+        LimiterView {
+            name: self.spec.name.clone(),
+            rate: standing.rate.to_string(),
+            effective_per_second: standing.effective_per_second,
+            burst: standing.burst,
+            waiting: u64::try_from(standing.waiting).unwrap_or(u64::MAX),
+            permits: standing.permits,
+            paused_until: silence.and_then(|silence| clock.wall().checked_add(silence).ok()),
+            file: self.spec.origin.file.to_string(),
+            line: self.spec.origin.line,
         }
     }
 }

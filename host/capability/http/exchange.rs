@@ -82,6 +82,7 @@ impl Draft {
         let delivered = self.deliver(&key, request, &options).await;
         let (response, link) = delivered.map_err(|fault| if passed.load(Ordering::Relaxed) { too_large(bound) } else { fault })?;
 
+        outbound.heed(&response);
         self.seen.status = Some(response.status().as_u16());
         let url = self.seen.url.clone();
         let exchange = self.record();

@@ -16,6 +16,7 @@ mod internal;
 mod ledger;
 mod link;
 mod pool;
+mod retry;
 mod tls;
 
 use std::{
@@ -147,6 +148,7 @@ impl Client {
             worker: worker.into(),
             gate: Gate::new(worker, grant),
             limiter,
+            named: grant.is_some_and(|grant| grant.limiter.is_some()),
             trust,
             config,
             keep_alive: grant.is_none_or(|grant| grant.keep_alive),
@@ -166,6 +168,8 @@ pub struct Outbound {
     worker: Arc<str>,
     gate: Gate,
     limiter: Option<Limiter>,
+    /// The limiter is a `[[limiter]]`, not this worker's own `rate`.
+    named: bool,
     trust: Trust,
     /// None: the machine's own authorities, read when first needed.
     config: Option<Arc<ClientConfig>>,
