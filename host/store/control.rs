@@ -13,7 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{
     CheckRow, Generation, StoreError,
     database::{self, Schema},
-    events, generations,
+    events, generations, kv,
     queue::{Entry, Weigh},
     traps,
     writer::{Failures, Sink},
@@ -23,7 +23,7 @@ use crate::facts::{EventRecord, Name, TrapRecord};
 /// Recorded facts wait this long for company, so that a storm of them is a few dozen fsyncs a second and not thousands.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
 
-const SCHEMA: Schema = Schema { steps: &[STEP_1], synchronous: "FULL", checkpoint: 1_000 };
+const SCHEMA: Schema = Schema { steps: &[STEP_1, kv::STEP], synchronous: "FULL", checkpoint: 1_000 };
 
 const STEP_1: &str = "
     -- Counts of the data folder itself; 'boot': how often it was started.
@@ -78,6 +78,7 @@ pub(super) enum Work {
     Check(Box<CheckRow>),
     Forget(Vec<(Name, Arc<str>)>),
     Generation(Box<Generation>),
+    Kv(Box<kv::Op>),
     /// Nothing to write: answered when what came before is.
     Barrier,
 }
@@ -90,7 +91,8 @@ impl Weigh for Work {
             // A check's state is bounded by the checks room.
             Self::Check(row) => 1_024 + row.subject.len(),
             Self::Forget(checks) => checks.len() * size_of::<(Name, Arc<str>)>(),
-            Self::Generation(_) | Self::Barrier => 0,
+            // Only ever awaited, and bounded by their callers.
+            Self::Generation(_) | Self::Kv(_) | Self::Barrier => 0,
         }
     }
 }
@@ -100,6 +102,7 @@ impl Weigh for Work {
 pub(super) struct Control {
     db: Connection,
     path: PathBuf,
+    kv: kv::Ledger,
 }
 
 /// What the host must know of control.db before it serves.
@@ -122,16 +125,17 @@ impl Control {
             )
             .map_err(StoreError::sqlite("counting the start in", path))?;
         let last_event = events::last_id(&db).map_err(StoreError::sqlite("reading", path))?;
-        let control = Self { db, path: path.to_owned() };
+        let control = Self { db, path: path.to_owned(), kv: kv::Ledger::default() };
         Ok(Opened { control, boot: u64::try_from(boot).unwrap_or_default(), last_event })
     }
 
-    fn transact(&self, batch: &[Entry<Work>], failures: &mut Failures) -> rusqlite::Result<()> {
+    fn transact(&mut self, batch: &[Entry<Work>], failures: &mut Failures) -> rusqlite::Result<()> {
         if batch.iter().all(|entry| matches!(entry.work, Work::Barrier)) {
             return Ok(());
         }
         let mut statements = events::Statements::prepare(&self.db)?;
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let mut kv_statements = None;
         let mut traps = Vec::new();
         let mut events = false;
         for (index, entry) in batch.iter().enumerate() {
@@ -147,6 +151,13 @@ impl Control {
                 Work::Check(row) => events::upsert_check(&mut statements, row),
                 Work::Forget(checks) => aside(&transaction, |db| events::forget_checks(db, checks)),
                 Work::Generation(generation) => aside(&transaction, |db| generations::save(db, generation)),
+                Work::Kv(op) => {
+                    let statements = match &mut kv_statements {
+                        Some(statements) => statements,
+                        none => none.insert(kv::Statements::prepare(&self.db)?),
+                    };
+                    self.kv.apply(&transaction, statements, op)
+                }
                 Work::Barrier => Ok(()),
             };
             self.alone(index, outcome, failures)?;
@@ -161,6 +172,9 @@ impl Control {
         }
         if events {
             events::prune(&transaction)?;
+        }
+        if kv_statements.is_some() {
+            self.kv.settle(&transaction)?;
         }
         transaction.commit()
     }
@@ -182,12 +196,15 @@ impl Sink for Control {
     type Work = Work;
 
     fn write(&mut self, batch: &[Entry<Work>], failures: &mut Failures) -> Result<(), StoreError> {
-        self.transact(batch, failures).map_err(StoreError::sqlite("writing", &self.path))
+        self.transact(batch, failures).map_err(|error| {
+            self.kv.forget();
+            StoreError::sqlite("writing", &self.path)(error)
+        })
     }
 }
 
 /// Several statements that count as one: all of them or none, whatever becomes of their neighbours in the batch.
-fn aside(db: &Connection, write: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+pub(super) fn aside(db: &Connection, write: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
     db.execute_batch("SAVEPOINT entry")?;
     let written = write(db);
     match written {

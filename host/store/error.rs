@@ -22,6 +22,18 @@ pub enum StoreError {
     /// A short id that fits several records; the sentence lists them.
     #[error("{0}")]
     Ambiguous(String),
+    /// What a caller handed over is past a bound; the sentence names it.
+    #[error("{0}")]
+    TooLarge(String),
+    /// What a caller handed over makes no sense; the sentence says why.
+    #[error("{0}")]
+    Invalid(String),
+    /// More waits for the disk than may.
+    #[error("{0}")]
+    Busy(String),
+    /// No room is left on the disk; nothing was written.
+    #[error("{0}")]
+    Full(String),
     #[error("the store is closed")]
     Closed,
 }
@@ -32,6 +44,9 @@ impl StoreError {
         move |source| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::corrupt(path, "is not a database"),
             Some(ErrorCode::DatabaseCorrupt) => Self::corrupt(path, "is damaged"),
+            Some(ErrorCode::DiskFull) => {
+                Self::Full(format!("{what} {}: no room is left on its disk, nothing was written; free some and try again", path.display()))
+            }
             _ => Self::Sqlite { what: format!("{what} {}", path.display()), source },
         }
     }
@@ -55,6 +70,10 @@ impl StoreError {
             Self::Corrupt(sentence) => Self::Corrupt(sentence.clone()),
             Self::Unsupported(sentence) => Self::Unsupported(sentence.clone()),
             Self::Ambiguous(sentence) => Self::Ambiguous(sentence.clone()),
+            Self::TooLarge(sentence) => Self::TooLarge(sentence.clone()),
+            Self::Invalid(sentence) => Self::Invalid(sentence.clone()),
+            Self::Busy(sentence) => Self::Busy(sentence.clone()),
+            Self::Full(sentence) => Self::Full(sentence.clone()),
             Self::Closed => Self::Closed,
         }
     }

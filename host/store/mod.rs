@@ -46,7 +46,10 @@ use self::{
     seams::Epochs,
     traps::Found,
 };
-use crate::facts::{Beat, CheckStatus, EventRecord, Evidence, HistoryPoint, Name, TrapRecord};
+use crate::{
+    clock::Clock,
+    facts::{Beat, CheckStatus, EventRecord, Evidence, HistoryPoint, Name, TrapRecord},
+};
 
 pub use self::{
     database::sqlite_version,
@@ -131,6 +134,7 @@ struct Shared {
     history: Arc<Queue<history::Work>>,
     asked: Semaphore,
     readers: Readers,
+    kv: kv::Room,
     /// Taken by the close that waits for them.
     writers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -146,6 +150,11 @@ impl Store {
     /// Opens or makes the data folder's files, checks SQLite >= 3.51.3, runs migrations, counts the start.
     /// Blocking: call before the runtime serves.
     pub fn open(settings: StoreSettings) -> Result<Store, StoreError> {
+        Self::open_at(settings, Clock::system())
+    }
+
+    /// The same, with times to live counted by `clock`.
+    pub fn open_at(settings: StoreSettings, clock: Clock) -> Result<Store, StoreError> {
         database::require_sqlite()?;
         let path = settings.dir.join("control.db");
         let folder = settings.dir.join("history");
@@ -163,11 +172,14 @@ impl Store {
             history: history.clone(),
             asked: Semaphore::new(ASKED_AT_ONCE),
             readers: Readers::new(&path, &folder),
+            kv: kv::Room::new(clock),
             writers: Mutex::default(),
         };
         let writers = vec![writer::spawn("store", opened.control, control)?, writer::spawn("history", kept, history)?];
         shared.writers = Mutex::new(writers);
-        Ok(Store(Arc::new(shared)))
+        let store = Store(Arc::new(shared));
+        store.sweep_first()?;
+        Ok(store)
     }
 
     /// How many times this data folder was started, this one included: the high part of every incarnation's epoch.
