@@ -23,6 +23,7 @@ mod cli; // the command line: help, tables, plans, problems, settings
 mod fleet; // desired state: diff, folder, roll-over, undo
 mod history; // a check's history: days, rollups, caps
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
+mod kv; // key-value state: a model, revisions, times to live, bounds
 mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
 mod policy; // restart policy and schedule arithmetic, as pure data
@@ -36,6 +37,7 @@ mod bad_input; // every kind of bad manifest and component, by drop, check and a
 mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
 mod examples; // the manifests that ship, all running
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
+mod keep; // backup, restore, damaged files: refused, named, brought back
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod poller_more; // its config, key by key; mistakes; many URLs
 mod recovery; // one replica, one event: quarantine, why, records, live streams

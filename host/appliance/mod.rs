@@ -1,6 +1,6 @@
 //! The appliance: the only place that sees every room. Builds them, announces the addresses, runs, and drains within a deadline.
 
-mod lock;
+pub mod lock;
 mod runner;
 
 use std::{

@@ -23,7 +23,7 @@ use crate::facts::{EventRecord, Name, TrapRecord};
 /// Recorded facts wait this long for company, so that a storm of them is a few dozen fsyncs a second and not thousands.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
 
-const SCHEMA: Schema = Schema { steps: &[STEP_1, kv::STEP], synchronous: "FULL", checkpoint: 1_000 };
+pub(super) const SCHEMA: Schema = Schema { steps: &[STEP_1, kv::STEP], synchronous: "FULL", checkpoint: 1_000 };
 
 const STEP_1: &str = "
     -- Counts of the data folder itself; 'boot': how often it was started.

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use super::CONTROL;
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk or the database said no.
@@ -56,8 +58,9 @@ impl StoreError {
     }
 
     pub(super) fn corrupt(path: &Path, how: &str) -> Self {
+        let command = if path.ends_with(CONTROL) { " (skep restore FOLDER --force)" } else { "" };
         Self::Corrupt(format!(
-            "{0} {how}: restore it from a backup, or move it aside (with {0}-wal and -shm) to start empty",
+            "{0} {how}: skep doctor looks closer; restore it from a backup{command}, or move it aside (with {0}-wal and -shm) to start empty",
             path.display()
         ))
     }

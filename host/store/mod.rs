@@ -11,6 +11,7 @@
 //!               (bounded)                       history/rollup.db
 //! ```
 
+mod backup;
 mod control;
 mod database;
 mod error;
@@ -52,6 +53,7 @@ use crate::{
 };
 
 pub use self::{
+    backup::{CONTROL, HISTORY, Health, check_control, copy_control, examine},
     database::sqlite_version,
     error::StoreError,
     jobs::*,
@@ -156,8 +158,8 @@ impl Store {
     /// The same, with times to live counted by `clock`.
     pub fn open_at(settings: StoreSettings, clock: Clock) -> Result<Store, StoreError> {
         database::require_sqlite()?;
-        let path = settings.dir.join("control.db");
-        let folder = settings.dir.join("history");
+        let path = settings.dir.join(CONTROL);
+        let folder = settings.dir.join(HISTORY);
         database::make_folder(&settings.dir)?;
         database::make_folder(&folder)?;
         let opened = Control::open(&path)?;
