@@ -39,7 +39,9 @@ fn path(folder: &Path) -> String {
 fn aside(data: &Path, name: &str) -> Vec<PathBuf> {
     let begin = format!("{name}.replaced-");
     let entries = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
-    entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&begin)).collect()
+    // Beside a database there may be its log, under the new name too.
+    let is_it = |name: &str| name.starts_with(&begin) && !name.ends_with("-wal") && !name.ends_with("-shm");
+    entries.filter(|path| is_it(path.file_name().unwrap().to_str().unwrap())).collect()
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 mod appliance; // `skep up`: what it announces, how it ends, who may ask it what
 mod bad_input; // every kind of bad manifest and component, by drop, check and apply
 mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
+mod disk_full; // a disk without room: told, harmless, over once there is some
 mod examples; // the manifests that ship, all running
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
 mod keep; // backup, restore, damaged files: refused, named, brought back

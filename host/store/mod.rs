@@ -143,6 +143,7 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        self.readers.rest();
         self.control.close();
         self.history.close();
     }

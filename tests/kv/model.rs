@@ -83,7 +83,7 @@ impl Model {
         let mut left = BTreeMap::new();
         let mut sums = Vec::new();
         for key in keys {
-            let before = left.get(key).copied().map_or_else(
+            let before: Option<i64> = left.get(key).copied().map_or_else(
                 || self.kept.get(&(bucket, *key)).map_or(Some(0), |kept| std::str::from_utf8(&kept.value).ok()?.parse().ok()),
                 Some,
             );
