@@ -26,6 +26,7 @@ mod history; // a check's history: days, rollups, caps
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
 mod ingress; // HTTP routes: whose a path is, bounds, bodies both ways, bad ends; between workers; with real guests
 mod jobs; // the durable queue: order, fencing, keys, kills; against a slow obvious model
+mod kv; // key-value state: a model, revisions, times to live, bounds
 mod limiter; // the limiter: never over its rate, first come first served
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
 mod ping; // pings: loopback for real, loss with a scripted way out, grants, bounds
@@ -39,8 +40,10 @@ mod appliance; // `skep up`: what it announces, how it ends, who may ask it what
 mod bad_input; // every kind of bad manifest and component, by drop, check and apply
 mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
 mod counter; // reference system 5, the distributed counter, and its faults not to copy
+mod disk_full; // a disk without room: told, harmless, over once there is some
 mod examples; // the manifests that ship, all running
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
+mod keep; // backup, restore, damaged files: refused, named, brought back
 mod pinger; // reference system 4, the canary, and its faults not to copy
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod poller_more; // its config, key by key; mistakes; many URLs

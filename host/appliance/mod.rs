@@ -1,6 +1,6 @@
 //! The appliance: the only place that sees every room. Builds them, announces the addresses, runs, and drains within a deadline.
 
-mod lock;
+pub mod lock;
 pub mod rates;
 mod runner;
 
@@ -274,6 +274,8 @@ struct Signals {
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
+        // A file past the size this process may write (LimitFSIZE) is an error of that write, not the end of the host.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

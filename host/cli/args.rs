@@ -103,6 +103,10 @@ pub enum Verb {
     Inspect(Inspect),
     /// Look for what would keep a host from running well here
     Doctor(Doctor),
+    /// Copy what a host needs to go on as it was into a folder, while it runs or not
+    Backup(Backup),
+    /// Put a backup in the data folder's place; needs a stopped host
+    Restore(Restore),
     /// Print a completion script for a shell
     #[command(
         after_help = "Examples:\n  skep completions bash > ~/.local/share/bash-completion/completions/skep\n  skep completions fish > ~/.config/fish/completions/skep.fish"
@@ -399,6 +403,35 @@ pub struct Inspect {
 
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// Settings file [default: DATA/skep.toml when there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The folder has control.db (jobs, key-value state, crashes, events, check states), the manifests, the components and skep.toml.\nSecrets, tokens and the history of checks are left out.\n\nExample:\n  skep backup /backups/skep-$(date +%F)"
+)]
+pub struct Backup {
+    /// The folder to make; must not be there yet
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Settings file [default: DATA/skep.toml when there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The backup is checked and copied before anything is moved. A host that runs on the data folder is left alone: stop it first.\n\nExample:\n  skep restore /backups/skep-2026-11-21 --force"
+)]
+pub struct Restore {
+    /// A folder that `skep backup` made
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Move what is there aside, under names that end in .replaced-TIME
+    #[arg(long)]
+    pub force: bool,
     /// Settings file [default: DATA/skep.toml when there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

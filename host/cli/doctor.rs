@@ -1,6 +1,12 @@
 //! `skep doctor`: what would keep a host from running well here. Judges are pure; [`look`] gathers what they judge. Changes nothing.
 
-use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::{Timestamp, civil::date};
 
@@ -14,8 +20,11 @@ use crate::{
         host::HostView,
     },
     config::Settings,
-    store,
+    store::{self, Health},
 };
+
+/// How long all database files together are looked at.
+const LOOK: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -61,6 +70,7 @@ pub fn look(settings: &Settings, host: Option<&HostView>, now: Timestamp) -> Vec
             .and_then(|folder| rustix::fs::statvfs(folder).ok())
             .map(|disk| judge_disk(disk.f_bavail.saturating_mul(disk.f_frsize))),
     );
+    all.extend(judge_kept(&store::examine(&settings.data, LOOK)));
     all.push(plugins(&settings.plugins));
     all.push(manifests(settings));
     all.push(judge_sqlite(store::sqlite_version()));
@@ -162,6 +172,33 @@ pub fn judge_disk(free: u64) -> Finding {
         }
         _ => Finding::ok("disk", found),
     }
+}
+
+/// What is kept, as far as it is damaged; one line when it is sound. History is not worth stopping for, everything else is.
+pub fn judge_kept(files: &[(PathBuf, Health)]) -> Vec<Finding> {
+    let about = "kept state";
+    let mut findings = Vec::new();
+    for (path, health) in files {
+        let Health::Damaged(how) = health else { continue };
+        let name = path.display();
+        // Some sentences begin with the file themselves.
+        let found = if how.contains(&name.to_string()) { how.clone() } else { format!("{name} {how}") };
+        findings.push(if path.ends_with(store::CONTROL) {
+            let remedy =
+                format!("stop the host, then skep restore FOLDER --force; without a backup, move it aside with {name}-wal and -shm");
+            Finding::fail(about, found, remedy)
+        } else {
+            Finding::warn(about, found, format!("move it aside with {name}-wal and -shm: what checks saw in that time is lost"))
+        });
+    }
+    let unfinished = files.iter().filter(|(_, health)| *health == Health::Unfinished).count();
+    if unfinished > 0 {
+        let found = format!("{} too large to be read through in {} s", count(unfinished, "file"), LOOK.as_secs());
+        findings.push(Finding::ok(about, found));
+    } else if findings.is_empty() && !files.is_empty() {
+        findings.push(Finding::ok(about, format!("{} sound", count(files.len(), "file"))));
+    }
+    findings
 }
 
 fn files_named(folder: &Path, extension: &str) -> std::io::Result<Vec<std::path::PathBuf>> {

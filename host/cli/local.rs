@@ -1,16 +1,19 @@
 //! Verbs that look at this machine: manifest files, components, what a host needs. None of them needs a host.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use super::{
     Console,
     args::{self, Host},
+    backup,
     check::{self, Components},
+    client::{Client, Place},
     doctor::{self, Verdict},
     env,
     failure::{Code, Failure},
     inspect,
     remote::connect,
+    restore,
 };
 use crate::{
     api::host::HostView,
@@ -55,4 +58,25 @@ pub async fn look(host: &Host, args: args::Doctor, console: &mut Console) -> Res
     let findings = doctor::look(&settings, running.as_ref(), console.paint.now);
     console.show(|paint| doctor::render(&findings, paint))?;
     Ok(if doctor::worst(&findings) == Verdict::Fail { Code::Failed } else { Code::Done })
+}
+
+pub async fn back_up(host: &Host, args: args::Backup, console: &mut Console) -> Result<Code, Failure> {
+    let mut settings = settings(host, args.config)?;
+    // A host that runs there knows which folders it was told to use.
+    let client = Client::new(Place::resolve(None, None, &settings.data)?, None)?;
+    if let Ok(running) = client.get::<HostView>("host", &[]).await
+        && fs::canonicalize(&running.data).ok() == fs::canonicalize(&settings.data).ok()
+    {
+        (settings.manifests, settings.plugins) = (running.manifests.into(), running.plugins.into());
+    }
+    let label = backup::make(&settings, &args.folder, console.paint.now)?;
+    console.show(|paint| backup::render(&label, &args.folder, paint))?;
+    Ok(Code::Done)
+}
+
+pub fn restore(host: &Host, args: args::Restore, console: &mut Console) -> Result<Code, Failure> {
+    let settings = settings(host, args.config)?;
+    let done = restore::restore(&settings, &args.folder, args.force, console.paint.now)?;
+    console.show(|paint| restore::render(&done, &settings, paint))?;
+    Ok(Code::Done)
 }

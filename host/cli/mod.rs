@@ -3,6 +3,7 @@
 //! Must not reach into the host's rooms: what a verb can do, any client of the API can. Stdout has answers, stderr has errors and hints.
 
 pub mod args;
+pub mod backup;
 pub mod check;
 pub mod client;
 pub mod doctor;
@@ -17,6 +18,7 @@ pub mod plan;
 mod queue;
 pub mod records;
 mod remote;
+pub mod restore;
 mod scale;
 pub mod show;
 pub mod table;

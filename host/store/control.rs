@@ -13,7 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{
     CheckRow, Generation, StoreError, Surroundings,
     database::{self, Schema},
-    events, generations, jobs,
+    events, generations, jobs, kv,
     queue::{Entry, Queue, Weigh},
     traps,
     writer::{Failures, Sink},
@@ -23,7 +23,7 @@ use crate::facts::{EventRecord, Name, TrapRecord};
 /// Recorded facts wait this long for company, so that a storm of them is a few dozen fsyncs a second and not thousands.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
 
-const SCHEMA: Schema = Schema { steps: &[STEP_1, jobs::STEP], synchronous: "FULL", checkpoint: 1_000 };
+pub(super) const SCHEMA: Schema = Schema { steps: &[STEP_1, jobs::STEP, kv::STEP], synchronous: "FULL", checkpoint: 1_000 };
 
 const STEP_1: &str = "
     -- Counts of the data folder itself; 'boot': how often it was started.
@@ -80,6 +80,7 @@ pub(super) enum Work {
     Generation(Box<Generation>),
     /// The queue's, which answers for itself.
     Jobs(jobs::Op),
+    Kv(Box<kv::Op>),
     /// Nothing to write: answered when what came before is.
     Barrier,
 }
@@ -93,7 +94,8 @@ impl Weigh for Work {
             Self::Check(row) => 1_024 + row.subject.len(),
             Self::Forget(checks) => checks.len() * size_of::<(Name, Arc<str>)>(),
             Self::Jobs(op) => op.bytes(),
-            Self::Generation(_) | Self::Barrier => 0,
+            // Only ever awaited, and bounded by their callers.
+            Self::Generation(_) | Self::Kv(_) | Self::Barrier => 0,
         }
     }
 }
@@ -104,6 +106,7 @@ pub(super) struct Control {
     db: Connection,
     path: PathBuf,
     jobs: jobs::Writer,
+    kv: kv::Ledger,
 }
 
 /// What the host must know of control.db before it serves.
@@ -129,7 +132,7 @@ impl Control {
         let last_event = events::last_id(&db).map_err(StoreError::sqlite("reading", path))?;
         let jobs = jobs::Writer::open(&db, queue, surroundings).map_err(StoreError::sqlite("reading", path))?;
         let core = jobs.core();
-        let control = Self { db, path: path.to_owned(), jobs };
+        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default() };
         Ok(Opened { control, boot: u64::try_from(boot).unwrap_or_default(), last_event, jobs: core })
     }
 
@@ -140,6 +143,7 @@ impl Control {
         self.jobs.prepare(&self.db, jobs_of(batch))?;
         let mut statements = events::Statements::prepare(&self.db)?;
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let mut kv_statements = None;
         let mut traps = Vec::new();
         let mut events = false;
         for (index, entry) in batch.iter_mut().enumerate() {
@@ -160,6 +164,13 @@ impl Control {
                     self.jobs.perform(&transaction, op)?;
                     Ok(())
                 }
+                Work::Kv(op) => {
+                    let statements = match &mut kv_statements {
+                        Some(statements) => statements,
+                        none => none.insert(kv::Statements::prepare(&self.db)?),
+                    };
+                    self.kv.apply(&transaction, statements, op)
+                }
                 Work::Barrier => Ok(()),
             };
             self.alone(index, outcome, failures)?;
@@ -176,6 +187,9 @@ impl Control {
             events::prune(&transaction)?;
         }
         self.jobs.conclude(&transaction)?;
+        if kv_statements.is_some() {
+            self.kv.settle(&transaction)?;
+        }
         transaction.commit()
     }
 
@@ -199,7 +213,10 @@ impl Sink for Control {
         let written = self.transact(batch, failures).map_err(StoreError::sqlite("writing", &self.path));
         match &written {
             Ok(()) => self.jobs.committed(&self.db).map_err(StoreError::sqlite("reading", &self.path))?,
-            Err(error) => self.jobs.failed(jobs_of(batch), error),
+            Err(error) => {
+                self.jobs.failed(jobs_of(batch), error);
+                self.kv.forget();
+            }
         }
         written
     }
@@ -213,7 +230,7 @@ fn jobs_of(batch: &mut [Entry<Work>]) -> impl Iterator<Item = &mut jobs::Op> {
 }
 
 /// Several statements that count as one: all of them or none, whatever becomes of their neighbours in the batch.
-fn aside(db: &Connection, write: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+pub(super) fn aside(db: &Connection, write: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
     db.execute_batch("SAVEPOINT entry")?;
     let written = write(db);
     match written {

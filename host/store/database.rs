@@ -94,7 +94,7 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Refuses what is damaged, somebody else's or newer; answers the schema version.
-fn vet(db: &Connection, path: &Path, schema: &Schema) -> Result<usize, StoreError> {
+pub(super) fn vet(db: &Connection, path: &Path, schema: &Schema) -> Result<usize, StoreError> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(StoreError::sqlite("reading", path));
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     let owner = number("PRAGMA application_id")?;

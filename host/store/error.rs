@@ -6,6 +6,8 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use super::CONTROL;
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk or the database said no.
@@ -47,6 +49,9 @@ impl StoreError {
         move |source| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::corrupt(path, "is not a database"),
             Some(ErrorCode::DatabaseCorrupt) => Self::corrupt(path, "is damaged"),
+            Some(ErrorCode::DiskFull) => {
+                Self::Full(format!("{what} {}: no room is left on its disk, nothing was written; free some and try again", path.display()))
+            }
             _ => Self::Sqlite { what: format!("{what} {}", path.display()), source },
         }
     }
@@ -56,8 +61,9 @@ impl StoreError {
     }
 
     pub(super) fn corrupt(path: &Path, how: &str) -> Self {
+        let command = if path.ends_with(CONTROL) { " (skep restore FOLDER --force)" } else { "" };
         Self::Corrupt(format!(
-            "{0} {how}: restore it from a backup, or move it aside (with {0}-wal and -shm) to start empty",
+            "{0} {how}: skep doctor looks closer; restore it from a backup{command}, or move it aside (with {0}-wal and -shm) to start empty",
             path.display()
         ))
     }

@@ -11,6 +11,7 @@
 //!               (bounded)                       history/rollup.db
 //! ```
 
+mod backup;
 mod control;
 mod database;
 mod error;
@@ -52,6 +53,7 @@ use crate::{
 };
 
 pub use self::{
+    backup::{CONTROL, HISTORY, Health, check_control, copy_control, examine},
     database::sqlite_version,
     error::StoreError,
     jobs::*,
@@ -149,12 +151,14 @@ struct Shared {
     history: Arc<Queue<history::Work>>,
     asked: Semaphore,
     readers: Readers,
+    kv: kv::Room,
     /// Taken by the close that waits for them.
     writers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        self.readers.rest();
         self.control.close();
         self.history.close();
     }
@@ -167,11 +171,17 @@ impl Store {
         Self::open_in(settings, Surroundings::default())
     }
 
+    /// The same, with times to live counted by `clock`.
+    pub fn open_at(settings: StoreSettings, clock: Clock) -> Result<Store, StoreError> {
+        Self::open_in(settings, Surroundings { clock, ..Surroundings::default() })
+    }
+
     /// The same with a clock and a jitter of the caller's.
     pub fn open_in(settings: StoreSettings, surroundings: Surroundings) -> Result<Store, StoreError> {
+        let clock = surroundings.clock;
         database::require_sqlite()?;
-        let path = settings.dir.join("control.db");
-        let folder = settings.dir.join("history");
+        let path = settings.dir.join(CONTROL);
+        let folder = settings.dir.join(HISTORY);
         database::make_folder(&settings.dir)?;
         database::make_folder(&folder)?;
         let control = Arc::new(Queue::new(control::LINGER));
@@ -187,11 +197,14 @@ impl Store {
             history: history.clone(),
             asked: Semaphore::new(ASKED_AT_ONCE),
             readers: Readers::new(&path, &folder),
+            kv: kv::Room::new(clock),
             writers: Mutex::default(),
         };
         let writers = vec![writer::spawn("store", opened.control, control)?, writer::spawn("history", kept, history)?];
         shared.writers = Mutex::new(writers);
-        Ok(Store(Arc::new(shared)))
+        let store = Store(Arc::new(shared));
+        store.sweep_first()?;
+        Ok(store)
     }
 
     /// How many times this data folder was started, this one included: the high part of every incarnation's epoch.

@@ -139,6 +139,11 @@ impl<W: Weigh> Queue<W> {
         state.waiting.is_empty() && !state.writing
     }
 
+    /// Says `Closed` once it is.
+    pub fn open(&self) -> Result<(), StoreError> {
+        if self.state().closed { Err(StoreError::Closed) } else { Ok(()) }
+    }
+
     /// Takes nothing more; the writer ends after what waits.
     pub fn close(&self) {
         self.state().closed = true;

@@ -46,16 +46,14 @@ impl Readers {
         let shared = self.0.clone();
         self.run(move || {
             settle(&queue, control::Work::Barrier);
-            let idle = shared.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let db = match idle {
-                Some(db) => db,
-                None => database::open_read_only(&shared.path)?,
-            };
-            let answer = query(&db).map_err(StoreError::sqlite("reading", &shared.path))?;
-            shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
-            Ok(answer)
+            shared.query(query)
         })
         .await
+    }
+
+    /// Runs a query on control.db where it is asked: for what is read in microseconds. It sees what is committed, and waits for nobody.
+    pub fn in_line<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.0.query(query)
     }
 
     /// Runs a query on the folder of history files.
@@ -80,6 +78,19 @@ impl Readers {
     async fn run<T: Send + 'static>(&self, query: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, StoreError> {
         let _permit = self.0.permits.acquire().await.map_err(|_| StoreError::Closed)?;
         tokio::task::spawn_blocking(query).await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Shared {
+    fn query<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let db = match idle {
+            Some(db) => db,
+            None => database::open_read_only(&self.path)?,
+        };
+        let answer = query(&db).map_err(StoreError::sqlite("reading", &self.path))?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        Ok(answer)
     }
 }
 

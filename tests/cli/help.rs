@@ -43,6 +43,8 @@ fn help_lists_every_verb_and_the_exit_codes() {
         "limiter",
         "inspect",
         "doctor",
+        "backup",
+        "restore",
         "completions",
     ] {
         assert!(help.lines().any(|line| line.trim_start().split(' ').next() == Some(verb)), "{verb} is not in the help");

@@ -32,7 +32,7 @@ pub(super) use self::read::{points, recent, recent_of_all};
 /// Results wait this long for company while they flow.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-const ROLLUP: &str = "rollup.db";
+pub(super) const ROLLUP: &str = "rollup.db";
 /// Day files open for writing: today's, and another day's for results from around midnight.
 const OPEN: usize = 2;
 /// Of the byte cap: what hours and days may take, and how large a day's file grows before it goes on in another part.
@@ -61,6 +61,11 @@ impl Weigh for Work {
             Self::Barrier { .. } => 0,
         }
     }
+}
+
+/// Where the day files are, in the order of time.
+pub(super) fn day_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    Ok(files::list(folder)?.into_keys().map(|key| key.path(folder)).collect())
 }
 
 /// All files of the history folder, for their one writer.
