@@ -30,14 +30,14 @@ const WEB: &str = r#"
     http = { routes = ["/asker"] }
     grants = { http = { allow = ["worker:hello", "worker:asker", "worker:gone"] } }
 
-    # What "worker:gone" needs to be there for.
+    # There, but takes no requests.
     [[worker]]
     name = "gone"
-    component = "web.wasm"
+    component = "echo.wasm"
 "#;
 
 fn started() -> Host {
-    let host = Host::with(&["web", "hello"]);
+    let host = Host::with(&["web", "hello", "echo"]);
     host.drop_manifest("web.toml", WEB);
     host.worker_when("gone", "there", |worker| worker["state"] == "running");
     host
@@ -68,6 +68,17 @@ fn conflict(host: &Host) -> String {
     let path = host.data().join("conflict.toml");
     std::fs::write(&path, worker("one", "/hello") + &worker("two", "/hello/")).unwrap();
     path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_access_log_is_one_line_a_request_without_its_query() {
+    let host = Host::folders(&[]).env("RUST_LOG", "skep::access=debug").started();
+    get(&host, "/nowhere?token=secret");
+    let line = eventually("a line", || host.log().lines().find(|line| line.contains("/nowhere")).map(str::to_owned));
+    for part in ["skep::access", "method=\"GET\"", "path=\"/nowhere\"", "status=404", "worker=\"-\"", "bytes=", "ms="] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!host.log().contains("secret"), "{}", host.log());
 }
 
 #[test]
