@@ -4,6 +4,8 @@
 mod bounds;
 // Which requests and addresses are granted, and how refusals read.
 mod grants;
+// Other workers of this host.
+mod internal;
 // Whose secrets go where, and that they are masked everywhere else.
 mod secrets;
 // Reused and fresh connections; pools that never mix.

@@ -67,7 +67,11 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(bounds.header_time).max_buf_size(bounds.header_bytes.max(8 << 10));
+    // The buffer alone is no exact bound: one read may bring more, and a head that came whole is not measured against it.
+    http.timer(TokioTimer::new())
+        .header_read_timeout(bounds.header_time)
+        .max_header_size(bounds.header_bytes)
+        .max_buf_size(bounds.header_bytes.max(8 << 10));
     let places = Arc::new(Semaphore::new(bounds.connections.max(1)));
     let mut open = JoinSet::new();
     loop {

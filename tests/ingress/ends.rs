@@ -19,7 +19,7 @@ async fn before_the_head_every_end_has_its_status() {
     let ends = [
         (SuperviseError::Crashed("secret reasons".into()), 502, "the worker crashed", None),
         (SuperviseError::Overran("10s".into()), 504, "the worker did not answer in time", None),
-        (SuperviseError::Refused("it is drained".into()), 503, "the worker is down; try again later", Some("7")),
+        (SuperviseError::Refused("it is drained".into()), 503, "the worker takes no requests now; try again later", Some("7")),
     ];
     for (end, status, sentence, retry) in ends {
         client.get("/a").await;

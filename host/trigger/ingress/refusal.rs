@@ -34,7 +34,7 @@ pub enum Refusal {
     /// The bodies kept in memory, of all workers together, are as large as they may be.
     Crowded,
     Paused,
-    /// When it is tried again, if that is known.
+    /// Down, or its mailbox is full; when it is tried again, if that is known.
     Down(Option<Duration>),
     /// It crashed, or gave no answer that could be passed on.
     Broken(Broken),
@@ -87,7 +87,7 @@ impl Refusal {
             Self::Busy => "the worker has as many requests as it takes; try again soon".to_owned(),
             Self::Crowded => "the host has as many bodies in memory as it keeps; try again soon".to_owned(),
             Self::Paused => "the worker is paused".to_owned(),
-            Self::Down(_) => "the worker is down; try again later".to_owned(),
+            Self::Down(_) => "the worker takes no requests now; try again later".to_owned(),
             Self::Overran => "the worker did not answer in time".to_owned(),
             Self::Broken(broken) => match broken {
                 Broken::Crashed => "the worker crashed".to_owned(),
