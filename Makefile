@@ -17,6 +17,8 @@ GUESTS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
 FAULTS := crash flood hog snoop spin
 SHIPPED := $(filter-out $(FAULTS),$(GUESTS))
 STAGED := $(TARGET)/plugins
+# What has tests of its own that run natively: plugins' pure modules, and the crates in which some keep them.
+NATIVE := poller chunk-cloner cloning task-splitter exchange market
 
 .DEFAULT_GOAL := help
 .PHONY: up test plugins host bench fmt lint clean help setup
@@ -37,12 +39,13 @@ up: host plugins ## Build everything and run it on DATA (default .skep), with th
 	@exec "$(TARGET)/release/skep" up --data "$(DATA)" $(ARGS)
 
 test: setup plugins ## Run every test, guests and fault plugins built first
-	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo test $(CARGO_FLAGS) -p skep -p poller
+	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo test $(CARGO_FLAGS) -p skep $(addprefix -p ,$(NATIVE))
 
 plugins: setup ## Build all guests into TARGET/plugins
 	cargo build $(CARGO_FLAGS) --target $(WASM) --profile plugin $(addprefix -p ,$(GUESTS))
 	@mkdir -p "$(STAGED)"
-	@for guest in $(GUESTS); do $(call put,"$(TARGET)/$(WASM)/plugin/$$guest.wasm","$(STAGED)/$$guest.wasm"); done
+	@# cargo writes chunk_cloner.wasm for chunk-cloner.
+	@for guest in $(GUESTS); do $(call put,"$(TARGET)/$(WASM)/plugin/$$(echo $$guest | tr - _).wasm","$(STAGED)/$$guest.wasm"); done
 
 host: setup ## Build the host (release)
 	cargo build $(CARGO_FLAGS) --release
@@ -54,7 +57,7 @@ fmt: ## Format everything
 	cargo fmt --all
 
 lint: setup ## Clippy over host, tests, benches and guests; warnings are errors
-	cargo clippy $(CARGO_FLAGS) --all-targets -p skep -p poller -- -D warnings
+	cargo clippy $(CARGO_FLAGS) --all-targets -p skep $(addprefix -p ,$(NATIVE)) -- -D warnings
 	cargo clippy $(CARGO_FLAGS) --target $(WASM) --profile plugin $(addprefix -p ,$(GUESTS)) -- -D warnings
 
 clean: ## Remove what was built; DATA stays

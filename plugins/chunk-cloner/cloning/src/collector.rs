@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A task is never called complete with a gap. Chunks of a cancelled task are dropped; chunks of no task known here belong to somebody
-//! else and are passed on as they are.
+//! else and are passed on as they are, each of their jobs once.
 
 use prost::Message;
 
@@ -76,8 +76,7 @@ fn halve(desk: &mut impl Desk, settings: &Settings, chunk: &TodoChunk, window: W
 }
 
 fn again(desk: &mut impl Desk, settings: &Settings, chunk: &TodoChunk, window: Window, message: &str) -> Result<(), Setback> {
-    let failed =
-        change(desk, &key_of(&chunk.currency_pair), |book: &mut Book| book.fail(chunk.task_dbid, window, settings.retries))?;
+    let failed = change(desk, &key_of(&chunk.currency_pair), |book: &mut Book| book.fail(chunk.task_dbid, window, settings.retries))?;
     match failed {
         Failed::Again(times) => {
             desk.warn(&format!("{chunk} failed ({message}); time {times} of {} that it is tried again", settings.retries));

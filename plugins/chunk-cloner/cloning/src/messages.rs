@@ -134,6 +134,12 @@ impl Named for ChunkResult {
     }
 }
 
+impl fmt::Display for ChunkResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 fn name_of<E: Named, S: Serializer>(value: &i32, serializer: S) -> Result<S::Ok, S::Error> {
     match E::try_from(*value) {
         Ok(known) => serializer.serialize_str(known.name()),
