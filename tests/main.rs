@@ -34,6 +34,7 @@ mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 mod appliance; // `skep up`: what it announces, how it ends, who may ask it what
 mod bad_input; // every kind of bad manifest and component, by drop, check and apply
 mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
+mod cloner; // reference system 2, the cloner worker: whole and exact over kills, and its faults not to copy
 mod examples; // the manifests that ship, all running
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
 mod poller; // reference system 1, the URL poller, and its faults not to copy
