@@ -30,6 +30,7 @@ pub enum Role {
 struct Written {
     role: Word,
     bucket: String,
+    todo_tasks: String,
     todo_chunks: String,
     finished_tasks: String,
     entries: String,
@@ -51,6 +52,7 @@ impl Default for Written {
         Self {
             role: Word::Split,
             bucket: "tasks".to_owned(),
+            todo_tasks: "todo-tasks".to_owned(),
             todo_chunks: "todo-chunks".to_owned(),
             finished_tasks: "finished-tasks".to_owned(),
             entries: "clones".to_owned(),
@@ -77,6 +79,7 @@ pub fn parse(json: &str) -> Result<Config, String> {
     let (todo_chunks, finished_tasks) = (written.todo_chunks, written.finished_tasks);
     let role = match written.role {
         Word::Split => Role::Split(splitter::Settings {
+            todo_tasks: written.todo_tasks,
             todo_chunks,
             finished_tasks,
             chunk_seconds: i32::try_from(chunk_ms / 1_000).map_err(|error| format!("config.chunk: {error}"))?,
@@ -103,7 +106,8 @@ mod tests {
         assert_eq!(config.bucket, "tasks");
         let Role::Split(settings) = config.role else { panic!() };
         assert_eq!((settings.chunk_seconds, settings.settle_ms), (3_600, 5_000));
-        assert_eq!((settings.todo_chunks.as_str(), settings.finished_tasks.as_str()), ("todo-chunks", "finished-tasks"));
+        let queues = [settings.todo_tasks, settings.todo_chunks, settings.finished_tasks];
+        assert_eq!(queues, ["todo-tasks", "todo-chunks", "finished-tasks"]);
     }
 
     #[test]

@@ -16,13 +16,12 @@ pub struct Job<'j> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Push {
     pub queue: String,
-    /// At most [`MAX_PUSH`].
     pub payloads: Vec<Vec<u8>>,
     pub delay_ms: Option<u64>,
     pub unique_key: Option<String>,
 }
 
-/// Payloads of one push.
+/// Payloads that one job may push in all.
 pub const MAX_PUSH: usize = 1_000;
 
 /// Why a job isn't done.
@@ -82,8 +81,9 @@ pub fn change<V: Default + Clone + PartialEq + Serialize + DeserializeOwned, T>(
         let (before, revision): (V, u64) = match desk.get(key)? {
             None => (V::default(), 0),
             Some((bytes, revision)) => {
-                let value = serde_json::from_slice(&bytes)
-                    .map_err(|error| Setback::Dead(format!("what the bucket keeps under {key} can't be read: {error}; look with skep kv get")))?;
+                let value = serde_json::from_slice(&bytes).map_err(|error| {
+                    Setback::Dead(format!("what the bucket keeps under {key} can't be read: {error}; look with skep kv get"))
+                })?;
                 (value, revision)
             }
         };

@@ -74,6 +74,13 @@ pub struct TodoTask {
     pub from_unix_ts: i32,
     #[prost(int32, tag = "5")]
     pub until_unix_ts: i32,
+    /// The splitter's own, 0 in everybody else's: the number of a task with more chunks than one job may push, and where the rest begins.
+    #[prost(int32, tag = "1000")]
+    #[serde(skip)]
+    pub rest_of_dbid: i32,
+    #[prost(int32, tag = "1001")]
+    #[serde(skip)]
+    pub rest_from_unix_ts: i32,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Message)]

@@ -1,19 +1,21 @@
 //! Tasks in, chunks out: an ADD becomes chunks of at most an hour, a DELETE ends a task.
 //!
+//! One job pushes at most a thousand others: a longer task is split page by page, each page pushing the job of the next one.
+//!
 //! Must not push before the job is acknowledged: [`Desk::push`] is on ack, so an attempt that dies leaves at most the task in the book,
 //! where the next attempt finds it as its own.
 
 use prost::Message;
 
 use crate::{
-    book::{Admission, Book, Deleted, MAX_ACTIVE},
+    book::{Admission, Book, Deleted, MAX_ACTIVE, Standing},
     desk::{Desk, Job, MAX_PUSH, Push, Setback, change},
     messages::{TaskOperation, TaskResponse, TaskResult, TodoChunk, TodoTask},
     window::Window,
 };
 
-/// Chunks of one task: their pushes are one transaction.
-pub const MAX_CHUNKS: i64 = 10_000;
+/// Chunks of one task: eleven years of hours.
+pub const MAX_CHUNKS: i64 = 100_000;
 /// The queue's longest delay.
 const LONGEST_DELAY_MS: u64 = 366 * 86_400_000;
 /// Where a pair's book is kept.
@@ -21,6 +23,7 @@ const BOOKS: &str = "pair/";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    pub todo_tasks: String,
     pub todo_chunks: String,
     pub finished_tasks: String,
     /// The longest chunk, in seconds.
@@ -36,6 +39,7 @@ pub fn key_of(pair: &str) -> String {
 pub fn handle(desk: &mut impl Desk, settings: &Settings, job: Job<'_>) -> Result<(), Setback> {
     let (task, operation) = TodoTask::read(job.payload).map_err(Setback::Dead)?;
     match operation {
+        TaskOperation::Add if task.rest_of_dbid != 0 => go_on(desk, settings, job.id, &task),
         TaskOperation::Add => add(desk, settings, job.id, &task),
         TaskOperation::Delete => delete(desk, settings, job.id, &task),
     }
@@ -47,7 +51,7 @@ fn add(desk: &mut impl Desk, settings: &Settings, job: &str, task: &TodoTask) ->
     if chunks > MAX_CHUNKS {
         let most = MAX_CHUNKS * i64::from(settings.chunk_seconds);
         return Err(Setback::Dead(format!(
-            "the task has {chunks} chunks; at most {MAX_CHUNKS} are split at once, so add it as several tasks of at most {most} seconds"
+            "the task has {chunks} chunks; at most {MAX_CHUNKS} fit, so add it as several tasks of at most {most} seconds each"
         )));
     }
     let now_ms = desk.now_ms();
@@ -60,7 +64,8 @@ fn add(desk: &mut impl Desk, settings: &Settings, job: &str, task: &TodoTask) ->
     let admission = match seen {
         Admission::Free => {
             let count = desk.count("next-dbid")?;
-            let dbid = i32::try_from(count).map_err(|_| Setback::Dead(format!("task number {count} does not fit into task_dbid's 32 bits")))?;
+            let dbid =
+                i32::try_from(count).map_err(|_| Setback::Dead(format!("task number {count} does not fit into task_dbid's 32 bits")))?;
             change(desk, &key, |book: &mut Book| book.admit(uuid, window, job, dbid))?
         }
         other => other,
@@ -68,7 +73,7 @@ fn add(desk: &mut impl Desk, settings: &Settings, job: &str, task: &TodoTask) ->
     match admission {
         Admission::Mine(dbid) => {
             desk.info(&format!("task {uuid} is {dbid}: {} {}..{} in {chunks} chunks", task.currency_pair, window.from(), window.until()));
-            push_chunks(desk, settings, &task.currency_pair, window, dbid, now_ms)
+            push_chunks(desk, settings, job, &TodoTask { rest_of_dbid: dbid, rest_from_unix_ts: window.from(), ..task.clone() })
         }
         Admission::Known => {
             desk.warn(&format!("task {uuid} was added before; this copy is left alone"));
@@ -84,14 +89,36 @@ fn add(desk: &mut impl Desk, settings: &Settings, job: &str, task: &TodoTask) ->
     }
 }
 
+/// The next page of a task, unless it is over.
+fn go_on(desk: &mut impl Desk, settings: &Settings, job: &str, task: &TodoTask) -> Result<(), Setback> {
+    let rest = rest_of(task)?;
+    let standing = change(desk, &key_of(&task.currency_pair), |book: &mut Book| book.standing(task.rest_of_dbid, rest, job))?;
+    if standing == Standing::Open {
+        return push_chunks(desk, settings, job, task);
+    }
+    desk.info(&format!("task {} is over: its chunks from {} on are not split", task.task_uuid, rest.from()));
+    Ok(())
+}
+
+fn rest_of(task: &TodoTask) -> Result<Window, Setback> {
+    let rest = TodoTask { from_unix_ts: task.rest_from_unix_ts, ..task.clone() };
+    rest.window().map_err(Setback::Dead)
+}
+
 /// Chunks whose seconds are not over wait for them: cloned earlier they would look complete and miss what came later.
-fn push_chunks(desk: &mut impl Desk, settings: &Settings, pair: &str, window: Window, dbid: i32, now_ms: u64) -> Result<(), Setback> {
-    let parts: Vec<Window> = window.parts(settings.chunk_seconds).collect();
-    let over = parts.partition_point(|part| due_in(*part, settings, now_ms) == 0);
-    let (now, later) = parts.split_at(over);
-    let payload = |part: &Window| TodoChunk::of(pair, *part, dbid).encode_to_vec();
-    for page in now.chunks(MAX_PUSH) {
-        desk.push(Push { queue: settings.todo_chunks.clone(), payloads: page.iter().map(payload).collect(), ..Push::default() })?;
+fn push_chunks(desk: &mut impl Desk, settings: &Settings, job: &str, task: &TodoTask) -> Result<(), Setback> {
+    let (rest, now_ms) = (rest_of(task)?, desk.now_ms());
+    let whole = rest.count_of_parts(settings.chunk_seconds) <= i64::try_from(MAX_PUSH).unwrap_or(i64::MAX);
+    // Where there is another page, the last place is its job's.
+    let here: Vec<Window> = rest.parts(settings.chunk_seconds).take(if whole { MAX_PUSH } else { MAX_PUSH - 1 }).collect();
+    if let (false, Some(next)) = (whole, here.last().and_then(|last| last.until().checked_add(1))) {
+        let task = TodoTask { rest_from_unix_ts: next, ..task.clone() };
+        desk.push(Push::one(&settings.todo_tasks, task.encode_to_vec()).keyed(format!("{job}/rest")))?;
+    }
+    let payload = |part: &Window| TodoChunk::of(&task.currency_pair, *part, task.rest_of_dbid).encode_to_vec();
+    let (over, later) = here.split_at(here.partition_point(|part| due_in(*part, settings, now_ms) == 0));
+    if !over.is_empty() {
+        desk.push(Push { queue: settings.todo_chunks.clone(), payloads: over.iter().map(payload).collect(), ..Push::default() })?;
     }
     for part in later {
         desk.push(Push::one(&settings.todo_chunks, payload(part)).after(due_in(*part, settings, now_ms)))?;

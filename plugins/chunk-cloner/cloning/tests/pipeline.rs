@@ -47,6 +47,8 @@ struct World {
     trouble: Trouble,
     dice: u64,
     ids: u64,
+    /// Payloads that the last job pushed.
+    last: usize,
     dead: Vec<String>,
     delayed: Vec<u64>,
 }
@@ -61,6 +63,7 @@ impl World {
             trouble,
             dice: seed | 1,
             ids: 0,
+            last: 0,
             dead: Vec::new(),
             delayed: Vec::new(),
         }
@@ -107,6 +110,8 @@ impl World {
         self.staged.clear();
         let answer = work(self, Job { id: &id, payload: &payload }, attempt);
         let staged = std::mem::take(&mut self.staged);
+        self.last = staged.iter().map(|push| push.payloads.len()).sum();
+        assert!(self.last <= cloning::desk::MAX_PUSH, "the host takes no more of one job");
         if self.hits(self.trouble.crash) {
             // A crash of the host costs no attempt that matters here.
             self.queues.get_mut(queue).unwrap().push_back((id, attempt - 1, payload));
@@ -216,14 +221,26 @@ impl Run {
         self.world.push("todo-tasks", &task);
     }
 
-    /// Until nothing is left to do; at most `steps` jobs.
-    fn work(&mut self, steps: usize) {
-        let splitting = splitter::Settings {
+    fn splitting() -> splitter::Settings {
+        splitter::Settings {
+            todo_tasks: "todo-tasks".into(),
             todo_chunks: "todo-chunks".into(),
             finished_tasks: "finished-tasks".into(),
             chunk_seconds: 3_600,
             settle_ms: 0,
-        };
+        }
+    }
+
+    /// One job of the splitter; answers how many it pushed.
+    fn split(&mut self) -> usize {
+        let splitting = Self::splitting();
+        let worked = self.world.step("todo-tasks", |world, job, _| splitter::handle(world, &splitting, job));
+        if worked { self.world.last } else { 0 }
+    }
+
+    /// Until nothing is left to do; at most `steps` jobs.
+    fn work(&mut self, steps: usize) {
+        let splitting = Self::splitting();
         let collecting = collector::Settings {
             todo_chunks: "todo-chunks".into(),
             finished_tasks: "finished-tasks".into(),
@@ -280,6 +297,33 @@ fn a_task_is_whole_and_exact() {
         assert_eq!(run.responses(), [("t".into(), TaskResult::Complete)]);
         assert!(run.world.dead.is_empty());
     }
+}
+
+#[test]
+fn a_task_of_many_chunks_is_split_page_by_page() {
+    for (chunks, pages) in [(1_000, &[1_000][..]), (1_001, &[1_000, 2]), (2_500, &[1_000, 1_000, 502])] {
+        let mut run = Run::new(Trouble::default(), 7, true, false);
+        run.task(0, "t", START, chunks * 3_600 - 10);
+        let seen: Vec<usize> = pages.iter().map(|_| run.split()).collect();
+        assert_eq!(seen, pages);
+        let mut windows: Vec<_> = run.world.take::<TodoChunk>("todo-chunks").iter().map(|c| (c.from_unix_ts, c.until_unix_ts)).collect();
+        windows.sort_unstable();
+        assert_eq!(windows.len(), usize::try_from(chunks).unwrap());
+        assert_eq!((windows[0].0, windows.last().unwrap().1), (START, START + chunks * 3_600 - 11));
+        assert!(windows.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0));
+    }
+}
+
+#[test]
+fn what_is_cancelled_is_split_no_further() {
+    let mut run = Run::new(Trouble::default(), 7, true, false);
+    run.task(0, "t", START, 2_500 * 3_600);
+    assert_eq!(run.split(), 1_000);
+    run.task(1, "t", START, 2_500 * 3_600);
+    let pushed = run.split() + run.split() + run.split() + run.split();
+    assert!(pushed <= 1_503, "{pushed}");
+    run.work(usize::MAX);
+    assert_eq!(run.responses(), [("t".into(), TaskResult::Cancelled)]);
 }
 
 #[test]
