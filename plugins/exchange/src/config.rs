@@ -44,8 +44,17 @@ pub fn parse(json: &str) -> Result<Front, String> {
     if let Some(wrong) = written.pairs.iter().find(|pair| !pair.split_once('_').is_some_and(|(pays, gets)| plain(pays) && plain(gets))) {
         return Err(format!("config.pairs: \"{wrong}\" is no pair such as BTC_ETH"));
     }
+    Ok(open(written))
+}
+
+/// What nothing written makes.
+pub fn usual() -> Front {
+    open(Written::default())
+}
+
+fn open(written: Written) -> Front {
     let api = Api { trades: Trades { bursts: written.bursts }, pairs: written.pairs };
-    Ok(Front::new(api, written.limit, written.faults))
+    Front::new(api, written.limit, written.faults)
 }
 
 #[cfg(test)]

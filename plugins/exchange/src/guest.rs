@@ -38,11 +38,11 @@ impl incoming_handler::Guest for Exchange {
         let method = if matches!(request.method(), Method::Get) { "GET" } else { "other" };
         let path = request.path_with_query().unwrap_or_else(|| "/".to_owned());
         let now = i64::try_from(wall_clock::now().seconds).unwrap_or(i64::MAX);
-        let reply = FRONT.with(|cell| cell.borrow_mut().as_mut().map(|front| front.serve(method, &path, monotonic_clock::now(), now)));
-        match reply {
-            Some(reply) => answer(&reply, out),
-            None => ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some("init was not called".to_owned())))),
-        }
+        let reply = FRONT.with(|cell| {
+            // A host that knows no `init`, such as any that serves wasi:http, gets the usual exchange.
+            cell.borrow_mut().get_or_insert_with(config::usual).serve(method, &path, monotonic_clock::now(), now)
+        });
+        answer(&reply, out);
     }
 }
 

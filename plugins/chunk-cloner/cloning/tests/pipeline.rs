@@ -217,6 +217,7 @@ impl Run {
             currency_pair: "BTC_ETH".into(),
             from_unix_ts: from,
             until_unix_ts: from + seconds - 1,
+            ..TodoTask::default()
         };
         self.world.push("todo-tasks", &task);
     }
@@ -363,7 +364,7 @@ fn a_task_that_reaches_into_the_future_waits_for_it() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn whatever_goes_wrong_the_entries_are_the_exchanges_trades_each_once(
