@@ -323,6 +323,7 @@ fn what_is_cancelled_is_split_no_further() {
     run.task(1, "t", START, 2_500 * 3_600);
     let pushed = run.split() + run.split() + run.split() + run.split();
     assert!(pushed <= 1_503, "{pushed}");
+    run.world.take::<TodoChunk>("todo-chunks");
     run.work(usize::MAX);
     assert_eq!(run.responses(), [("t".into(), TaskResult::Cancelled)]);
 }
