@@ -269,10 +269,7 @@ mod tests {
     #[test]
     fn requests() {
         let window = Window::new(1, 2).unwrap();
-        assert_eq!(
-            Generation::Legacy.path("BTC_ETH", window),
-            "/public?command=returnTradeHistory&currencyPair=BTC_ETH&start=1&end=2"
-        );
+        assert_eq!(Generation::Legacy.path("BTC_ETH", window), "/public?command=returnTradeHistory&currencyPair=BTC_ETH&start=1&end=2");
         assert_eq!(Generation::Today.path("BTC_ETH", window), "/markets/ETH_BTC/trades?limit=1000");
     }
 

@@ -61,8 +61,7 @@ pub fn judge(generation: Generation, split: bool, chunk: &TodoChunk, window: Win
 
 fn first(generation: Generation, split: bool, chunk: &TodoChunk, window: Window, heard: Heard) -> Verdict {
     let again = |reason: String| Verdict::Again { reason, after_ms: None };
-    let failed =
-        |message: &str| Verdict::Answered(ClonedChunk::of(ChunkResult::RandomError, chunk.clone(), Vec::new(), sentence(message)));
+    let failed = |message: &str| Verdict::Answered(ClonedChunk::of(ChunkResult::RandomError, chunk.clone(), Vec::new(), sentence(message)));
     let (status, retry_after, body) = match heard {
         Heard::Nothing(reason) => return again(reason),
         Heard::Answer { status, retry_after, body } => (status, retry_after, body),
@@ -191,8 +190,7 @@ mod tests {
         assert_eq!((low.from_unix_ts, low.until_unix_ts), (1_000_000, 1_001_799));
         assert_eq!((high.from_unix_ts, high.until_unix_ts), (1_001_800, 1_003_599));
         let second = Window::new(1_000_000, 1_000_000).unwrap();
-        let verdict =
-            judge(Generation::Legacy, true, &chunk().0.at(second), second, answer(200, &legacy(1_000_000, 1_000)), false);
+        let verdict = judge(Generation::Legacy, true, &chunk().0.at(second), second, answer(200, &legacy(1_000_000, 1_000)), false);
         let Verdict::Answered(cloned) = verdict else { panic!("{verdict:?}") };
         assert_eq!(cloned.chunk_result(), ChunkResult::WindowTooBig);
         assert!(cloned.possible_error_message.contains("can't be split"));

@@ -95,7 +95,10 @@ impl Api {
         match segments.as_slice() {
             ["public"] => self.legacy(query, now),
             ["markets", symbol, "trades"] => self.today(symbol, query, now),
-            _ => Reply::json(404, &LegacyError { error: "There is nothing here; try /public?command=returnTradeHistory or /markets/ETH_BTC/trades." }),
+            _ => Reply::json(
+                404,
+                &LegacyError { error: "There is nothing here; try /public?command=returnTradeHistory or /markets/ETH_BTC/trades." },
+            ),
         }
     }
 
@@ -202,8 +205,7 @@ mod tests {
 
     #[test]
     fn legacy_answers_its_fields_newest_first_and_at_most_a_thousand() {
-        let (status, trades) =
-            asked("/public?command=returnTradeHistory&currencyPair=BTC_ETH&start=1590969600&end=1591401600");
+        let (status, trades) = asked("/public?command=returnTradeHistory&currencyPair=BTC_ETH&start=1590969600&end=1591401600");
         let trades = trades.as_array().unwrap();
         assert_eq!((status, trades.len()), (200, 1_000));
         let keys: Vec<_> = trades[0].as_object().unwrap().keys().collect();
