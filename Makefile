@@ -15,8 +15,8 @@ WASM := wasm32-wasip2
 # What plugins share: built into them, none of its own.
 LIBRARIES := web
 GUESTS := $(filter-out $(LIBRARIES),$(notdir $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))))
-# Plugins with pure modules, tested and linted natively as well.
-NATIVE := counter permuter pinger poller work-api
+# What has tests of its own that run natively: plugins' pure modules, and the crates in which some keep them.
+NATIVE := chunk-cloner cloning counter exchange market permuter pinger poller task-splitter work-api
 # Plugins that misbehave on purpose: tests need them, nobody else.
 FAULTS := crash flood hog probe snoop spin unruly
 SHIPPED := $(filter-out $(FAULTS),$(GUESTS))

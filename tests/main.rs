@@ -39,6 +39,7 @@ mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 mod appliance; // `skep up`: what it announces, how it ends, who may ask it what
 mod bad_input; // every kind of bad manifest and component, by drop, check and apply
 mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
+mod cloner; // reference system 2, the cloner worker: whole and exact over kills, and its faults not to copy
 mod counter; // reference system 5, the distributed counter, and its faults not to copy
 mod disk_full; // a disk without room: told, harmless, over once there is some
 mod examples; // the manifests that ship, all running
