@@ -4,6 +4,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -90,6 +91,7 @@ pub fn restore(settings: &Settings, from: &Path, force: bool, now: Timestamp) ->
         Failure::new(Code::Refused, format!("this backup can't be used: {error}")).hint("take another backup; nothing was changed")
     })?;
     make_folder(&settings.data)?;
+    check_owner(&settings.data.join(CONTROL))?;
     let _lock = lock::take(&settings.data).map_err(|error| Failure::new(Code::Refused, error.to_string()))?;
 
     let mut parts = vec![
@@ -135,6 +137,17 @@ pub fn render(done: &Restored, settings: &Settings, paint: &Paint) -> String {
     }
     text.push_str(&format!("a backup has no {}: put secrets back before skep up; tokens are made anew\n", LEFT_OUT.join(", ")));
     text
+}
+
+/// What one user restores another user's host can't read.
+fn check_owner(control: &Path) -> Result<(), Failure> {
+    let (Ok(found), own) = (fs::metadata(control), rustix::process::geteuid().as_raw()) else { return Ok(()) };
+    if found.uid() == own {
+        return Ok(());
+    }
+    let message =
+        format!("{} belongs to user {}, and this is user {own}: its host could not read what is restored", control.display(), found.uid());
+    Err(Failure::new(Code::Refused, message).hint(format!("run it as that user: sudo -u '#{}' skep restore …", found.uid())))
 }
 
 fn read_label(from: &Path) -> Result<Label, Failure> {

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi::SQLITE_IOERR_SHMSIZE};
 
 use super::CONTROL;
 
@@ -49,15 +49,19 @@ impl StoreError {
         move |source| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::corrupt(path, "is not a database"),
             Some(ErrorCode::DatabaseCorrupt) => Self::corrupt(path, "is damaged"),
-            Some(ErrorCode::DiskFull) => {
-                Self::Full(format!("{what} {}: no room is left on its disk, nothing was written; free some and try again", path.display()))
-            }
+            Some(ErrorCode::DiskFull) => Self::full(what, path),
+            // The memory that its connections share is a file too, and found no room.
+            _ if extended(&source) == Some(SQLITE_IOERR_SHMSIZE) => Self::full(what, path),
             _ => Self::Sqlite { what: format!("{what} {}", path.display()), source },
         }
     }
 
     pub(super) fn io(what: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what: format!("{what} {}", path.display()), source }
+    }
+
+    fn full(what: &str, path: &Path) -> Self {
+        Self::Full(format!("{what} {}: no room is left on its disk, nothing was written; free some and try again", path.display()))
     }
 
     pub(super) fn corrupt(path: &Path, how: &str) -> Self {
@@ -90,6 +94,10 @@ impl StoreError {
             Self::Closed => Self::Closed,
         }
     }
+}
+
+fn extended(source: &rusqlite::Error) -> Option<i32> {
+    source.sqlite_error().map(|error| error.extended_code)
 }
 
 fn sqlite_again(source: &rusqlite::Error) -> rusqlite::Error {
