@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use skep::{
     facts::JobState,
-    store::{Finished, Jobs, NewJob, Outcome, Term},
+    store::{Finished, Jobs, NewJob, Outcome},
 };
 use uuid::Uuid;
 
