@@ -435,7 +435,7 @@ impl Writer {
 
     /// The batch was not committed: memory as it was, and nothing is given out until the disk takes writes again.
     pub fn failed<'a>(&mut self, ops: impl Iterator<Item = &'a mut Op>, error: &StoreError) {
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
         for answer in batch.answers {
             answer(Err(error));
         }
@@ -443,7 +443,8 @@ impl Writer {
         memory.stalled = true;
         memory.starts_asked = false;
         memory.aged.extend(batch.starts);
-        for op in ops {
+        // What would have gone on doesn't: its caller waits, its jobs are out of reach.
+        for op in ops.chain(&mut batch.again) {
             match op {
                 Op::Finish(finish) => {
                     if let Some(lease) = memory.leases.get_mut(&finish.id).filter(|lease| lease.attempt == finish.attempt) {
