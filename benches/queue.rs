@@ -1,7 +1,12 @@
 //! The durable queue in one process: jobs a second (batched, and from 64 single pushers), microseconds from push to leasable beside
 //! the bare fsync of the same disk, MiB resident with a million jobs waiting. Command: `cargo bench --bench queue`.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a bench that can't go on fails, and it measures real time")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a bench that can't go on fails, and it measures real time"
+)]
 
 use std::{
     fs::File,

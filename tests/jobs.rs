@@ -56,7 +56,8 @@ impl Desk {
     async fn settle(&self) {
         for _ in 0..3 {
             tokio::task::yield_now().await;
-            self.store.flush().await.unwrap();
+            // A disk that refuses is what some tests are about.
+            drop(self.store.flush().await);
         }
     }
 

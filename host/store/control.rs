@@ -212,7 +212,11 @@ impl Sink for Control {
     fn write(&mut self, batch: &mut [Entry<Work>], failures: &mut Failures) -> Result<(), StoreError> {
         let written = self.transact(batch, failures).map_err(StoreError::sqlite("writing", &self.path));
         match &written {
-            Ok(()) => self.jobs.committed(&self.db).map_err(StoreError::sqlite("reading", &self.path))?,
+            Ok(()) => {
+                if let Err(error) = self.jobs.committed(&self.db).map_err(StoreError::sqlite("reading", &self.path)) {
+                    tracing::error!("the queue can't read on: {error}");
+                }
+            }
             Err(error) => {
                 self.jobs.failed(jobs_of(batch), error);
                 self.kv.forget();

@@ -72,7 +72,7 @@ impl StoreError {
         ))
     }
 
-    pub(super) fn full(queue: &str, open: u64, bound: u64) -> Self {
+    pub(super) fn crowded(queue: &str, open: u64, bound: u64) -> Self {
         Self::Busy(format!(
             "the queue {queue} has {open} jobs that are not over, and at most {bound} fit: let workers catch up, or purge it"
         ))

@@ -141,6 +141,10 @@ impl State {
         if errand.prepaid.is_some() && errand.prepaid.as_deref() == self.limiter.as_deref() {
             self.ledger.waits().prepay();
         }
+        // Who asks other workers over HTTP, and on whose behalf.
+        if errand.chain.is_some() || self.hooks.chain.before.is_some() {
+            self.hooks.chain = Arc::new(Chain { worker: self.hooks.chain.worker.clone(), before: errand.chain.clone() });
+        }
         self.scope.begin(errand.event, errand.chain, errand.job);
         self.log.begin();
         self.memory.forget_refusal();

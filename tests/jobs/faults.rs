@@ -86,6 +86,25 @@ async fn a_data_folder_of_the_version_before_gets_its_queue() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_queue_of_ten_million_takes_no_more() {
+    let mut desk = Desk::new();
+    desk.add(job("a")).await;
+    desk.close().await.unwrap();
+    // As if they were there: only the counts are looked at.
+    let db = rusqlite::Connection::open(desk.dir.path().join("control.db")).unwrap();
+    db.execute_batch("UPDATE queues SET delayed = 9999998").unwrap();
+    drop(db);
+    desk.restart().await;
+    let refusal = desk.push(vec![job("b"), job("c")]).await.unwrap_err().to_string();
+    assert!(refusal.contains("todo") && refusal.contains("10000000"), "{refusal}");
+    // A finish that would push over the bound leaves its attempt as it was.
+    let leased = desk.next("todo").await.unwrap();
+    assert!(desk.finish(leased.id, leased.attempt, done(), vec![job("b"), job("c")]).await.is_err());
+    assert!(desk.holds(leased.id, leased.attempt));
+    desk.push(vec![job("b")]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hundred_thousand_jobs_come_in_order_through_a_bounded_window() {
     let mut desk = Desk::new();
     let pushes: Vec<_> = (0..100)

@@ -155,7 +155,8 @@ impl Jobs for Store {
         timer::ensure(core);
         let mut memory = core.memory();
         let id = memory.queue(queue);
-        let unread = memory.lines.get(&id).is_some_and(|line| line.window.low()) && memory.low.insert(id);
+        let room = memory.whole_room();
+        let unread = memory.lines.get(&id).is_some_and(|line| line.needs_refill(room)) && memory.low.insert(id);
         let ready = memory.lines.get(&id).map_or_else(|| watch::channel(0).1, |line| line.ready.subscribe());
         drop(memory);
         if unread {

@@ -65,8 +65,8 @@ impl Line {
         self.counts.iter().take(3).sum()
     }
 
-    fn needs_refill(&self) -> bool {
-        self.window.low() && !self.purging
+    pub fn needs_refill(&self, room: Room) -> bool {
+        self.window.low(room) && !self.purging
     }
 }
 
@@ -191,15 +191,16 @@ impl Memory {
     pub fn at_hand(&mut self, queue: &str) -> AtHand {
         let Some(id) = self.names.get(queue).copied() else { return AtHand::default() };
         let stalled = self.stalled;
+        let room = self.room(id);
         let Some(line) = self.lines.get(&id).filter(|line| !stalled && !line.purging) else { return AtHand::default() };
-        AtHand { jobs: line.window.len(), refill: line.needs_refill() && self.low.insert(id) }
+        AtHand { jobs: line.window.len(), refill: line.needs_refill(room) && self.low.insert(id) }
     }
 
     /// Takes due jobs into a holder's hands: `hold` says whether their attempts run or their leases are yet to be written.
     pub fn take(&mut self, queue: QueueId, max: usize, max_bytes: usize, holder: &Arc<str>, hold: Hold) -> Taken {
         let mut taken = Taken::default();
         let settings = self.settings(queue);
-        let stalled = self.stalled;
+        let (stalled, room) = (self.stalled, self.whole_room());
         let Some(line) = self.lines.get_mut(&queue).filter(|line| !stalled && !line.purging) else { return taken };
         let before = room_of(&line.window);
         let mut bytes = 0_usize;
@@ -222,7 +223,7 @@ impl Memory {
             }
             self.leases.insert(lease.job.id, lease);
         }
-        taken.refill = line.needs_refill() && self.low.insert(queue);
+        taken.refill = line.needs_refill(room) && self.low.insert(queue);
         let after = room_of(&line.window);
         self.resize(before, after);
         taken
@@ -272,12 +273,12 @@ impl Memory {
 
     /// Changes a window: keeps the sum of all, asks for a refill where it runs low, tells whoever waits when it is no longer empty.
     fn window(&mut self, queue: QueueId, change: impl FnOnce(&mut Window, Room)) {
-        let full = self.in_windows.jobs > ALL_WINDOWS.jobs || self.in_windows.bytes > ALL_WINDOWS.bytes;
+        let room = self.whole_room();
         let Some(line) = self.lines.get_mut(&queue) else { return };
         let before = room_of(&line.window);
-        change(&mut line.window, if full { SMALL_WINDOW } else { WINDOW });
+        change(&mut line.window, room);
         let after = room_of(&line.window);
-        if line.needs_refill() {
+        if line.needs_refill(room) {
             self.low.insert(queue);
         }
         if before.jobs == 0 && after.jobs > 0 && !self.stalled {
@@ -286,10 +287,15 @@ impl Memory {
         self.resize(before, after);
     }
 
+    /// What a window may hold now.
+    pub fn whole_room(&self) -> Room {
+        let full = self.in_windows.jobs > ALL_WINDOWS.jobs || self.in_windows.bytes > ALL_WINDOWS.bytes;
+        if full { SMALL_WINDOW } else { WINDOW }
+    }
+
     /// How many jobs, and bytes of them, a refill may read.
     pub fn room(&self, queue: QueueId) -> Room {
-        let full = self.in_windows.jobs > ALL_WINDOWS.jobs || self.in_windows.bytes > ALL_WINDOWS.bytes;
-        let room = if full { SMALL_WINDOW } else { WINDOW };
+        let room = self.whole_room();
         let held = self.lines.get(&queue).map_or(Room { jobs: 0, bytes: 0 }, |line| room_of(&line.window));
         Room { jobs: room.jobs.saturating_sub(held.jobs).max(1), bytes: room.bytes.saturating_sub(held.bytes).max(1) }
     }

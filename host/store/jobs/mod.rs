@@ -168,7 +168,8 @@ pub trait Jobs: Send + Sync + 'static {
     /// All or none; answers once they are durable.
     fn push(&self, jobs: Vec<NewJob>) -> BoxFuture<'static, Result<Vec<Pushed>, StoreError>>;
 
-    /// Up to `max` due jobs, highest priority first, then oldest; empty when there is none now. Waits for nothing.
+    /// Up to `max` due jobs, highest priority first, then oldest. Waits for nothing: empty when there is none, or none in memory yet,
+    /// and `ready` moves once there is. With [`Term::For`] the lease becomes durable in passing; `lease_for` waits for that.
     fn lease(&self, queue: &str, max: usize, holder: &Arc<str>, term: Term) -> Vec<LeasedJob>;
 
     /// How many jobs `lease` could hand out now; a lower bound, but 0 only when there is none at hand.
@@ -183,7 +184,8 @@ pub trait Jobs: Send + Sync + 'static {
         term: Duration,
     ) -> BoxFuture<'static, Result<Vec<LeasedJob>, StoreError>>;
 
-    /// Moves whenever the queue may have a due job that nobody holds. Never polled: one timer stands behind all delayed jobs.
+    /// Moves whenever the queue has a due job that nobody holds and had none before; so lease until nothing comes, then wait for it.
+    /// Never polled: one timer stands behind all delayed jobs.
     fn ready(&self, queue: &str) -> watch::Receiver<u64>;
 
     /// Ends an attempt and pushes what goes with it, in one transaction. A lease lost meanwhile makes it [`Finished::Stale`].
@@ -204,7 +206,7 @@ pub trait Jobs: Send + Sync + 'static {
     /// Waits until the job is over; its view then. None: unknown.
     fn wait(&self, id: Uuid) -> BoxFuture<'static, Result<Option<JobView>, StoreError>>;
 
-    /// In the order they would run, those that are over newest first. With payloads where `peek`.
+    /// First what runs, then what waits in the order it would run, what is delayed, the dead, and what is kept for a while, these newest first. With payloads where `peek`.
     fn jobs(&self, filter: JobFilter, peek: bool) -> BoxFuture<'static, Result<Vec<JobView>, StoreError>>;
 
     /// False: it was over already. None: unknown.

@@ -83,7 +83,7 @@ impl Writer {
         let memory = self.core.memory();
         let line = memory.lines.get(&stand.queue);
         let open = line.map_or(0, |line| u64::try_from(line.open() + added).unwrap_or_default());
-        Ok(line.filter(|_| open >= MAX_OPEN_JOBS).map(|line| StoreError::full(&line.name, open, MAX_OPEN_JOBS)))
+        Ok(line.filter(|_| open >= MAX_OPEN_JOBS).map(|line| StoreError::crowded(&line.name, open, MAX_OPEN_JOBS)))
     }
 
     pub(super) fn purge(&mut self, db: &Connection, purge: &mut Purge) -> rusqlite::Result<()> {
@@ -185,22 +185,30 @@ impl Writer {
 
     /// Reads windows up that run low: after a commit, when disk and memory say the same.
     pub(super) fn refill(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let low = std::mem::take(&mut self.core.memory().low);
-        low.into_iter().try_for_each(|queue| self.refill_one(db, queue))
+        loop {
+            // Each round moves a window's horizon on: jobs that are leased may have been all it found.
+            let Some(queue) = self.core.memory().low.iter().next().copied() else { return Ok(()) };
+            self.refill_one(db, queue)?;
+        }
     }
 
     fn refill_one(&mut self, db: &Connection, queue: rows::QueueId) -> rusqlite::Result<()> {
         let (horizon, room) = {
-            let memory = self.core.memory();
-            match memory.lines.get(&queue).filter(|line| line.window.low() && !line.purging) {
+            let mut memory = self.core.memory();
+            let room = memory.whole_room();
+            match memory.lines.get(&queue).filter(|line| line.needs_refill(room)) {
                 Some(line) => (line.window.horizon(), memory.room(queue)),
-                None => return Ok(()),
+                None => {
+                    memory.low.remove(&queue);
+                    return Ok(());
+                }
             }
         };
         let (jobs, upto) = rows::beyond(db, queue, horizon, room.jobs, room.bytes)?;
         let mut memory = self.core.memory();
-        memory.extend(queue, jobs, upto);
+        // First: a window that is still low says so again.
         memory.low.remove(&queue);
+        memory.extend(queue, jobs, upto);
         Ok(())
     }
 }

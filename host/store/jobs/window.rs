@@ -8,9 +8,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use uuid::Uuid;
 
-/// Below this many jobs more are read from disk.
-const LOW: usize = 512;
-
 /// The order of a queue: highest priority first, then oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -47,7 +44,7 @@ impl Due {
     }
 }
 
-/// How much a window may hold. One job always fits.
+/// How much a window may hold; by one job it may hold more bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     pub jobs: usize,
@@ -107,8 +104,9 @@ impl Window {
         self.horizon != Horizon::All
     }
 
-    pub fn low(&self) -> bool {
-        self.more() && self.jobs.len() < LOW
+    /// Less than a quarter full, and there may be more on disk.
+    pub fn low(&self, room: Room) -> bool {
+        self.more() && (self.is_empty() || self.jobs.len() < room.jobs / 4 && self.bytes < room.bytes / 4)
     }
 
     pub fn horizon(&self) -> Horizon {
@@ -154,8 +152,13 @@ impl Window {
         }
     }
 
+    /// The job that goes over the bytes stays, or a large one could never come in behind a small one.
     fn shrink(&mut self, room: Room) {
-        while self.jobs.len() > 1 && (self.jobs.len() > room.jobs || self.bytes > room.bytes) {
+        while let Some((_, last)) = self.jobs.last_key_value() {
+            let over = self.jobs.len() > room.jobs || self.bytes - last.bytes() >= room.bytes;
+            if self.jobs.len() == 1 || !over {
+                return;
+            }
             if let Some((_, job)) = self.jobs.pop_last() {
                 self.bytes -= job.bytes();
             }

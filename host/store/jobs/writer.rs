@@ -16,6 +16,7 @@ use super::{
     op::{Addressed, Finish, Lease, Op, Reply},
     rows::{self, QueueId},
     timeline::Moment,
+    timer,
     window::{Due, Place, Terms},
 };
 use crate::{
@@ -51,6 +52,8 @@ pub(super) struct Batch {
     pub rearm: bool,
     /// Something was written: a commit shows that the disk takes writes.
     pub wrote: bool,
+    /// The wall clock jumped.
+    pub skew: Option<i64>,
     /// What goes on in the next batch.
     pub again: Vec<Op>,
 }
@@ -95,6 +98,7 @@ impl Writer {
         let memory = Memory::new(rows::queues(db)?, rows::running(db)?);
         let wake = soonest(rows::next_wakes(db)?);
         let core = Arc::new(Core::new(memory, writer, surroundings, skew, wake));
+        timer::ensure(&core);
         let moment = core.moment();
         Ok(Self { core, next_seq: rows::last_seq(db)? + 1, skew, moment, batch: Batch::default() })
     }
@@ -119,10 +123,9 @@ impl Writer {
 
     /// Within the transaction. An error fails the whole batch.
     pub fn perform(&mut self, db: &Connection, op: &mut Op) -> rusqlite::Result<()> {
-        if let Some(skew) = op.moment().and_then(|moment| moment.jumped(self.skew)) {
+        if let Some(skew) = op.moment().and_then(|moment| moment.jumped(self.batch.skew.unwrap_or(self.skew))) {
             rows::keep_skew(db, skew)?;
-            self.skew = skew;
-            self.core.skewed(skew);
+            self.batch.skew = Some(skew);
         }
         match op {
             Op::Push { jobs, moment, reply } => self.push(db, jobs, *moment, reply),
@@ -295,7 +298,7 @@ impl Writer {
             let line = memory.lines.get(&queue)?;
             let batch = self.batch.sums.get(&queue).map_or(0, |sum| sum.counts.iter().take(3).sum());
             let open = u64::try_from(line.open() + batch).unwrap_or_default();
-            (open + adding as u64 > MAX_OPEN_JOBS).then(|| StoreError::full(&line.name, open, MAX_OPEN_JOBS))
+            (open + adding as u64 > MAX_OPEN_JOBS).then(|| StoreError::crowded(&line.name, open, MAX_OPEN_JOBS))
         };
         if jobs.iter().all(|(queue, _)| queue == first) {
             return over(*first, jobs.len());
@@ -341,9 +344,14 @@ impl Writer {
         }
     }
 
-    /// After the commit: memory, then answers; then windows that run low are read up.
+    /// After the commit: memory, then answers; then windows that run low are read up. An error is one of reading: what was written is
+    /// answered for, and the reading is tried again.
     pub fn committed(&mut self, db: &Connection) -> rusqlite::Result<()> {
         let batch = std::mem::take(&mut self.batch);
+        if let Some(skew) = batch.skew {
+            self.skew = skew;
+            self.core.skewed(skew);
+        }
         self.apply(&batch.sums, batch.effects, batch.wrote);
         for answer in batch.answers {
             answer(Ok(()));
@@ -352,9 +360,17 @@ impl Writer {
             // A closed store purges no further.
             let _ = self.core.put(op);
         }
-        if batch.rearm {
+        let read = self.read_on(db, batch.rearm, batch.wake);
+        if read.is_err() {
+            self.core.alarm.send_replace(Some(self.moment.line.saturating_add(REST_MS)));
+        }
+        read
+    }
+
+    fn read_on(&mut self, db: &Connection, rearm: bool, wake: Option<i64>) -> rusqlite::Result<()> {
+        if rearm {
             self.core.alarm.send_replace(soonest(rows::next_wakes(db)?));
-        } else if let Some(wake) = batch.wake {
+        } else if let Some(wake) = wake {
             self.core.wake_by(wake);
         }
         self.refill(db)
@@ -407,8 +423,8 @@ impl Writer {
         if wrote && memory.stalled {
             memory.resume();
         }
-        memory.starts_asked = false;
-        memory.aged = std::mem::take(&mut memory.fresh);
+        let fresh = std::mem::take(&mut memory.fresh);
+        memory.aged.extend(fresh);
         let last = !memory.aged.is_empty();
         memory.starts_asked = last;
         drop(memory);
@@ -419,7 +435,7 @@ impl Writer {
 
     /// The batch was not committed: memory as it was, and nothing is given out until the disk takes writes again.
     pub fn failed<'a>(&mut self, ops: impl Iterator<Item = &'a mut Op>, error: &StoreError) {
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
         for answer in batch.answers {
             answer(Err(error));
         }
@@ -427,7 +443,8 @@ impl Writer {
         memory.stalled = true;
         memory.starts_asked = false;
         memory.aged.extend(batch.starts);
-        for op in ops {
+        // What would have gone on doesn't: its caller waits, its jobs are out of reach.
+        for op in ops.chain(&mut batch.again) {
             match op {
                 Op::Finish(finish) => {
                     if let Some(lease) = memory.leases.get_mut(&finish.id).filter(|lease| lease.attempt == finish.attempt) {
