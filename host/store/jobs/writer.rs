@@ -444,7 +444,9 @@ impl Writer {
         memory.starts_asked = false;
         memory.aged.extend(batch.starts);
         // What would have gone on doesn't: its caller waits, its jobs are out of reach.
-        for op in ops.chain(&mut batch.again) {
+        let mut undone: Vec<&mut Op> = batch.again.iter_mut().collect();
+        ops.for_each(|op| undone.push(op));
+        for op in undone {
             match op {
                 Op::Finish(finish) => {
                     if let Some(lease) = memory.leases.get_mut(&finish.id).filter(|lease| lease.attempt == finish.attempt) {
