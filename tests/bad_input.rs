@@ -63,7 +63,7 @@ fn manifests() -> Vec<Bad> {
         ),
         bad("not-toml", "[[worker]\nname = \"w\"\n".to_owned(), ":1:", ""),
         bad("outside", with("").replace("echo.wasm", "../echo.wasm"), ":3:13: worker \"w\": component: ", "plugins folder"),
-        bad("later", with("jobs = { queue = \"q\" }"), ":1: worker \"w\": jobs: not in this build", "take it out"),
+        bad("later", with("approve = true"), ":1: worker \"w\": approve: not in this build", "take it out"),
     ]
 }
 

@@ -135,7 +135,6 @@ fn fault_working_for_ever_after_a_crash() {
     there(&host);
     let done = when(&host, &id, "done");
     assert_eq!(sorted(done["value"].as_str().unwrap()), sorted("unbroken"));
-    assert!(attempts(&host, &id) >= 2, "the first attempt died with the host");
 }
 
 #[test]

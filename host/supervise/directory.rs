@@ -177,7 +177,7 @@ fn members(unit: &Unit) -> Vec<Member> {
 }
 
 fn callable(unit: &Unit, method: &str, payload: &[u8]) -> Result<(), CallFault> {
-    super::callable(unit, method, payload).map_err(fault)
+    super::events::callable(unit, method, payload).map_err(fault)
 }
 
 fn fault(error: SuperviseError) -> CallFault {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     Fact, Services, SuperviseError,
     cell::{After, JobEnd, Message, Next, Phase, Reply},
-    offer_tick,
+    events::offer_tick,
     policy::Verdict,
     replica::{Held, Replica},
     unit::{Deployed, Unit},

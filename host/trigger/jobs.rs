@@ -157,8 +157,18 @@ impl JobSink for Load {
             JobEnd::Crashed(reason) => (Outcome::Retry { reason, after: None }, Vec::new()),
             JobEnd::NotTaken => (Outcome::Released, Vec::new()),
         };
+        let pushes_more = !pushes.is_empty();
         // Begun by the call: the queue owns it from here, failures to write included.
-        drop(self.jobs.finish(id, attempt, outcome, pushes));
+        let finished = self.jobs.finish(id, attempt, outcome, pushes);
+        if pushes_more {
+            // What it pushes may be refused, by a queue that is full, say: then the attempt is still open.
+            let jobs = self.jobs.clone();
+            tokio::spawn(async move {
+                if let Err(error) = finished.await {
+                    drop(jobs.finish(id, attempt, Outcome::Retry { reason: error.to_string(), after: None }, Vec::new()));
+                }
+            });
+        }
         self.done.fetch_add(1, Ordering::Relaxed);
         self.in_hand.fetch_sub(1, Ordering::AcqRel);
         self.freed.notify_one();

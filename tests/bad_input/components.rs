@@ -54,7 +54,7 @@ fn bad_files(folder: &Path) -> Vec<(&'static str, &'static str)> {
         ("half.wasm", "half.wasm is truncated: "),
         ("most.wasm", "most.wasm is truncated: "),
         ("noise.wasm", "noise.wasm is not wasm"),
-        ("nothing.wasm", "nothing.wasm exports no trigger this host can serve (found: nothing); export skep:worker/schedule-handler"),
+        ("nothing.wasm", "nothing.wasm exports no trigger this host can serve (found: nothing); export a handler of skep:worker"),
         ("lacks.wasm", "lacks.wasm imports something this host lacks: skep:worker/teleport@0.1.0 go"),
         ("shape.wasm", "shape.wasm exports an interface in another shape than this host's: "),
         ("huge.wasm", "huge.wasm has 200 MiB; a component has 128 MiB at most"),

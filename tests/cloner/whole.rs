@@ -122,7 +122,7 @@ fn a_second_that_overflows_leaves_its_task_open_and_says_so() {
     let host = host("200/s", "limit = 0\nbursts = true");
     push(&host, "todo-tasks", &task("ADD", "t1", START, 100 * HOUR));
     eventually("a dead letter", || (count(&host, "finished-chunks", "dead") > 0).then_some(()));
-    let dead = host.ok(&["queue", "dead"]);
-    assert!(dead.contains("one second can't be split"), "{dead}");
+    let dead = host.json(&["queue", "dead"]);
+    assert!(dead[0]["last_error"].as_str().unwrap().contains("one second can't be split"), "{dead}");
     assert!(finished(&host).is_empty(), "a task with a gap is not complete");
 }

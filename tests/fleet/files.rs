@@ -182,7 +182,7 @@ async fn a_folder_that_is_swapped_behind_links_is_followed() {
 #[tokio::test]
 async fn keys_of_a_later_build_are_refused_as_such() {
     let mut bench = Bench::new();
-    bench.drop_file("a.toml", "[[worker]]\nname = \"a\"\ncomponent = \"poller.wasm\"\njobs = { queue = \"todo\" }\n");
+    bench.drop_file("a.toml", "[[worker]]\nname = \"a\"\ncomponent = \"poller.wasm\"\napprove = true\n");
     bench.start().await;
     assert!(bench.said()[0].contains("not in this build"), "{:?}", bench.said());
     assert_eq!(bench.names(), [""; 0]);

@@ -68,6 +68,7 @@ struct Model {
     shape: Shape,
     now: Instant,
     driver: Driver,
+    #[allow(clippy::vec_box, reason = "as the cell hands them out")]
     lanes: Vec<Box<Message>>,
     callers: Vec<Caller>,
     answered: usize,
