@@ -117,6 +117,7 @@ pub async fn metrics(State(state): State<ApiState>) -> Response {
         queues: &queues,
         limiters: &limiters::views(&state),
         buckets: &buckets,
+        traffic: &(state.traffic)(),
     };
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render(&snapshot)).into_response()
 }

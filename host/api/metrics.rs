@@ -7,7 +7,7 @@ use std::fmt::{Display, Write};
 use jiff::Timestamp;
 
 use super::host::{by_state, by_status};
-use crate::facts::{BucketView, CheckStatus, CheckView, JobState, LimiterView, QueueView, WorkerView};
+use crate::facts::{BucketView, CheckStatus, CheckView, JobState, LimiterView, QueueView, Traffic, WorkerView};
 
 /// How many workers, and how many checks, have series of their own.
 pub const SERIES: usize = 10_000;
@@ -29,6 +29,7 @@ pub struct Snapshot<'a> {
     pub queues: &'a [QueueView],
     pub limiters: &'a [LimiterView],
     pub buckets: &'a [BucketView],
+    pub traffic: &'a [Traffic],
 }
 
 /// The whole text.
@@ -40,6 +41,7 @@ pub fn render(of: &Snapshot<'_>) -> String {
     queues(&mut text, of);
     limiters(&mut text, of.limiters);
     kv(&mut text, of.buckets);
+    traffic(&mut text, of.traffic);
     text.0
 }
 
@@ -87,6 +89,9 @@ fn workers(text: &mut Text, all: &[WorkerView]) {
         put(&[("result", "ok")], whole(one.events.ok));
         put(&[("result", "failed")], whole(one.events.failed));
         put(&[("result", "trapped")], whole(one.events.trapped));
+        if one.events.missed_messages > 0 {
+            put(&[("result", "missed-message")], whole(one.events.missed_messages));
+        }
     });
     text.each("skep_worker_ticks_missed_total", "counter", "Ticks skipped because the one before still ran", shown(), |one, put| {
         if let Some(schedule) = &one.schedule {
@@ -169,6 +174,24 @@ fn limiters(text: &mut Text, all: &[LimiterView]) {
     });
     text.of_named("skep_limiter_waiting", "gauge", "Who waits for a permit", "limiter", all, |one, put| put(&[], whole(one.waiting)));
     text.of_named("skep_limiter_permits_total", "counter", "Permits given", "limiter", all, |one, put| put(&[], whole(one.permits)));
+}
+
+fn traffic(text: &mut Text, all: &[Traffic]) {
+    let (requests, bytes) = ("skep_http_requests_total", "skep_http_sent_bytes_total");
+    text.family(requests, "counter", "Requests on the workers' routes, by the status's class; \"left\": the client went before the answer");
+    for one in all.iter().take(SERIES) {
+        let worker = one.worker.as_deref().unwrap_or_default();
+        for (class, count) in ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(one.answers).filter(|(_, count)| *count > 0) {
+            text.sample(requests, &[("worker", worker), ("status", class)], count);
+        }
+        if one.left > 0 {
+            text.sample(requests, &[("worker", worker), ("status", "left")], one.left);
+        }
+    }
+    text.family(bytes, "counter", "Bytes of bodies sent on the workers' routes");
+    for one in all.iter().take(SERIES).filter(|one| one.bytes > 0) {
+        text.sample(bytes, &[("worker", one.worker.as_deref().unwrap_or_default())], one.bytes);
+    }
 }
 
 fn kv(text: &mut Text, all: &[BucketView]) {

@@ -51,6 +51,7 @@ pub use self::{
 use crate::{
     checks::Checks,
     clock::Clock,
+    facts::Traffic,
     fleet::Fleet,
     journal::Journal,
     limiter::Limiters,
@@ -83,6 +84,8 @@ pub struct ApiState {
     pub ready: watch::Receiver<bool>,
     /// True once the host stops: streams end, connections finish.
     pub shutdown: watch::Receiver<bool>,
+    /// What the workers' routes were asked.
+    pub traffic: Arc<dyn Fn() -> Vec<Traffic> + Send + Sync>,
     /// Places for followers of events and logs; one semaphore for socket and TCP.
     pub followers: Arc<Semaphore>,
 }

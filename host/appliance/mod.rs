@@ -189,6 +189,10 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         }),
         ready: is_ready,
         shutdown: is_shutdown,
+        traffic: Arc::new({
+            let ingress = ingress.clone();
+            move || ingress.traffic()
+        }),
         followers: Arc::new(Semaphore::new(settings.limits.followers as usize)),
     };
     let listen_bounds = api::Bounds { header_bytes: ingress::MAX_HEAD_BYTES, ..api::Bounds::default() };

@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Name;
+
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -168,4 +170,21 @@ pub struct LimiterView {
     /// Where it is declared.
     pub file: String,
     pub line: u32,
+}
+
+/// What HTTP requests on the workers' routes came to, since the host started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traffic {
+    /// None: requests that no worker has a route for.
+    pub worker: Option<Name>,
+    /// Requests with the worker now, waiting or running.
+    pub in_flight: u32,
+    /// Answers by the status's first digit: `answers[1]` are the 2xx.
+    pub answers: [u64; 5],
+    /// Answers that broke off after their head was sent; among `answers`, too.
+    pub cut: u64,
+    /// Clients that left before there was an answer.
+    pub left: u64,
+    /// Bytes of bodies sent.
+    pub bytes: u64,
 }

@@ -75,7 +75,12 @@ pub(super) fn worker(unit: &Unit) -> WorkerView {
         }),
         since: cells.iter().map(|(_, since, _)| *since).max().unwrap_or_default(),
         instance: spec.run.instance,
-        events: EventCounts { ok: load(&facts.ok), failed: load(&facts.failed), trapped: load(&facts.trapped) },
+        events: EventCounts {
+            ok: load(&facts.ok),
+            failed: load(&facts.failed),
+            trapped: load(&facts.trapped),
+            missed_messages: load(&facts.messages_missed),
+        },
         memory_peak_bytes: load(&facts.memory_peak),
         file: spec.origin.file.to_string(),
         line: spec.origin.line,

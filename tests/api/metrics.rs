@@ -2,7 +2,7 @@
 
 use skep::{
     api::metrics,
-    facts::{BucketView, CheckStatus, LimiterView, WorkerState},
+    facts::{BucketView, CheckStatus, LimiterView, Traffic, WorkerState},
 };
 
 use super::{check, queue, worker};
@@ -41,6 +41,7 @@ fn metrics_are_prometheus_text() {
         queues: &queues,
         limiters: &limiters,
         buckets: &[BucketView { name: "counter".into(), keys: 3, bytes: 40 }],
+        traffic: &[Traffic { worker: Some("counter".into()), in_flight: 1, answers: [0, 7, 0, 2, 0], cut: 0, left: 1, bytes: 512 }],
     });
     for line in [
         "skep_build_info{version=\"0.1.0\"} 1",
@@ -54,6 +55,9 @@ fn metrics_are_prometheus_text() {
         "skep_events_total{result=\"ok\"} 20",
         "skep_events_total{result=\"trapped\"} 4",
         "skep_tick_lateness_max_seconds 0.0015",
+        "skep_http_requests_total{worker=\"counter\",status=\"2xx\"} 7",
+        "skep_http_requests_total{worker=\"counter\",status=\"left\"} 1",
+        "skep_http_sent_bytes_total{worker=\"counter\"} 512",
         "skep_worker_up{worker=\"pages\"} 1",
         "skep_worker_up{worker=\"pinger/nas\"} 0",
         "skep_worker_events_total{worker=\"pages\",result=\"failed\"} 1",

@@ -70,6 +70,7 @@ impl Whole {
             }),
             ready: is_ready,
             shutdown: stopping.clone(),
+            traffic: Arc::new(Vec::new),
             followers: Arc::new(Semaphore::new(1)),
         };
         tokio::spawn(serve::serve(listener, router(state, Via::Tcp), Bounds::default(), stopping));

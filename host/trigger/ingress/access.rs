@@ -15,7 +15,10 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::gate::Gate;
-use crate::{clock::Clock, facts::Name};
+use crate::{
+    clock::Clock,
+    facts::{Name, Traffic},
+};
 
 /// How much of a path a line shows, in bytes.
 const SHOWN_BYTES: usize = 512;
@@ -31,23 +34,6 @@ pub struct Counts {
     /// The client left before there was an answer.
     left: AtomicU64,
     bytes: AtomicU64,
-}
-
-/// What [`Counts`] counted, for metrics.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Traffic {
-    /// None: requests that no worker has a route for.
-    pub worker: Option<Name>,
-    /// Requests with the worker now, waiting or running.
-    pub in_flight: u32,
-    /// Answers by the status's first digit: `answers[1]` are the 2xx.
-    pub answers: [u64; 5],
-    /// Answers that broke off after their head was sent; among `answers`, too.
-    pub cut: u64,
-    /// Clients that left before there was an answer.
-    pub left: u64,
-    /// Bytes of bodies sent.
-    pub bytes: u64,
 }
 
 impl Counts {

@@ -26,14 +26,11 @@ use http::{Request, Response};
 use hyper::{body::Incoming, service::Service};
 use jiff::Timestamp;
 
+pub use self::outbound::{End, Reply};
 use self::{access::Counts, gate::Budget, inbound::Source, site::Site, table::Table};
-pub use self::{
-    access::Traffic,
-    outbound::{End, Reply},
-};
 use crate::{
     clock::Clock,
-    facts::Name,
+    facts::{Name, Traffic},
     manifest::spec::WorkerSpec,
     supervise::{SuperviseError, Supervisor},
     worker::HttpEvent,
