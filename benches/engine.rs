@@ -19,7 +19,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::future::BoxFuture;
 use skep::{
     supervise::Supervisor,
-    worker::{Event, Instance},
+    worker::{Errand, Event, Instance},
 };
 use support::Bench;
 use tokio::runtime::Runtime;
@@ -39,7 +39,7 @@ fn engine(c: &mut Criterion) {
         let purpose = bench.purpose(&echo);
         b.to_async(&runtime).iter(async || {
             let place = bench.engines.lean.events.clone().acquire_owned().await.unwrap();
-            let instance = Instance::start(purpose.clone(), bench.context(), place).await.unwrap();
+            let instance = Instance::start(purpose.clone(), bench.context(), place, Errand::default()).await.unwrap();
             let (instance, handled) = instance.handle(tick(), 0).await.unwrap();
             handled.answer.unwrap();
             drop(black_box(instance));

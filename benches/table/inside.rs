@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use skep::worker::{Event, Instance};
+use skep::worker::{Errand, Event, Instance};
 
 use crate::{
     Row,
@@ -35,7 +35,7 @@ pub fn events() -> Vec<Row> {
         for _ in 0..50_000 {
             let start = Instant::now();
             let place = bench.engines.lean.events.clone().acquire_owned().await.unwrap();
-            let instance = Instance::start(purpose.clone(), bench.context(), place).await.unwrap();
+            let instance = Instance::start(purpose.clone(), bench.context(), place, Errand::default()).await.unwrap();
             let tick = Event::Tick { scheduled: jiff::Timestamp::UNIX_EPOCH, sequence: 1, missed: 0 };
             let (instance, handled) = instance.handle(tick, 0).await.unwrap();
             first.push(start.elapsed());

@@ -16,6 +16,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{Semaphore, mpsc, watch},
+    time::Instant,
 };
 
 use self::runner::{Floor, default_queue};
@@ -216,7 +217,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
     let _ = closing.send(true);
     // A second signal cuts the drain short.
     tokio::select! {
-        () = drain(&settings, &supervisor, fleet, shutdown, servers) => {}
+        () = drain(&settings, &supervisor, &feeders, fleet, shutdown, servers) => {}
         () = signals.stop() => journal.event("host.stopping", Level::Warn, None, "told twice: not waiting for the drain"),
     }
     checks.flush().await;
@@ -228,12 +229,16 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
 async fn drain(
     settings: &Settings,
     supervisor: &Supervisor,
+    feeders: &Feeders,
     fleet: Fleet,
     shutdown: watch::Sender<bool>,
     servers: [tokio::task::JoinHandle<()>; 3],
 ) {
-    fleet.stop().await;
-    let left = supervisor.drain(settings.drain).await;
+    let began = Instant::now();
+    feeders.stop();
+    // A component that compiles for minutes must not hold the end up.
+    let _ = tokio::time::timeout(settings.drain, fleet.stop()).await;
+    let left = supervisor.drain(settings.drain.saturating_sub(began.elapsed())).await;
     if left > 0 {
         tracing::warn!("{left} workers were still busy after {}; they are cut off", print_duration(settings.drain));
     }

@@ -49,7 +49,11 @@ impl Shape {
     pub fn of(run: &RunSpec) -> Self {
         let asked = run.jobs.as_ref().map_or(0, |jobs| jobs.concurrency) + run.http.as_ref().map_or(0, |http| http.concurrency);
         let service = run.command.is_some() && run.schedule.is_none();
-        let room = if run.instance == InstanceMode::Resident { 1 } else { asked.max(ROOM) };
+        let room = match (run.instance, asked) {
+            (InstanceMode::Resident, _) => 1,
+            (InstanceMode::PerEvent, 0) => ROOM,
+            (InstanceMode::PerEvent, asked) => asked,
+        };
         Self { mode: run.instance, room, lazy: run.start == Start::Lazy && !service, service }
     }
 }
@@ -254,7 +258,7 @@ impl Cell {
     /// Whether events are taken now, or as soon as it is started.
     pub fn open(&self) -> bool {
         let leads_up = self.control == Some(Control::Restart) || matches!(self.phase, Phase::Ready | Phase::Starting);
-        leads_up && self.control <= Some(Control::Restart)
+        leads_up && self.control <= Some(Control::Restart) && !self.shape.service
     }
 
     /// Whether nothing is queued or in flight.
@@ -269,7 +273,7 @@ impl Cell {
 
     /// No event more could be handled now.
     pub fn full(&self) -> bool {
-        self.running >= self.shape.room
+        self.running >= self.shape.room || self.phase == Phase::Starting && self.driving
     }
 
     pub fn waiting(&self) -> usize {

@@ -72,18 +72,19 @@ impl Supervisor {
         }
     }
 
-    fn target(&self, name: &str) -> Result<(Arc<Unit>, Arc<Replica>), CallFault> {
+    /// The replica meant, and whether it is the only one meant.
+    fn target(&self, name: &str) -> Result<(Arc<Unit>, Arc<Replica>, bool), CallFault> {
         let missing = || CallFault::NotFound(format!("there is no worker \"{name}\""));
         if let Some(unit) = self.unit(name) {
             let replica = self.replica(&unit, None).map_err(fault)?;
-            return Ok((unit, replica));
+            return Ok((unit, replica, false));
         }
         // A name in full goes first: items of `each` have a slash, too.
         let (worker, number) = name.rsplit_once('/').ok_or_else(missing)?;
         let unit = self.unit(worker).ok_or_else(missing)?;
         let number = number.parse().map_err(|_| missing())?;
         let replica = unit.replica(number).ok_or_else(missing)?;
-        Ok((unit, replica))
+        Ok((unit, replica, true))
     }
 
     async fn call_from(
@@ -94,12 +95,12 @@ impl Supervisor {
         payload: Vec<u8>,
         deadline: Duration,
     ) -> Result<Vec<u8>, CallFault> {
-        let (unit, replica) = self.target(name)?;
+        let (unit, replica, pinned) = self.target(name)?;
         callable(&unit, &method, &payload)?;
         let _waiting = self.may_wait(caller, &unit, &replica)?;
         let (reply, answer) = oneshot::channel();
         let event = Event::Call { method, payload, chain: Some(caller.link()) };
-        let message = Message { event, due: self.services.clock.now(), reply: Reply::Caller(reply), tick: None };
+        let message = Message { event, due: self.services.clock.now(), reply: Reply::Caller(reply), tick: None, pinned };
         replica.post_here(&unit, &self.services, Box::new(message)).await.map_err(|(_, refusal)| fault(refusal))?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(Ok(answer))) => answer.map_err(CallFault::Failed),
@@ -110,11 +111,11 @@ impl Supervisor {
     }
 
     fn cast_from(&self, caller: &Caller, name: &str, method: String, payload: Vec<u8>) -> Result<(), CallFault> {
-        let (unit, replica) = self.target(name)?;
+        let (unit, replica, pinned) = self.target(name)?;
         callable(&unit, &method, &payload)?;
         // Nobody waits for a cast, so none can close a loop; the chain ends here.
         let event = Event::Call { method, payload, chain: None };
-        let message = Message { event, due: self.services.clock.now(), reply: Reply::Nobody, tick: None };
+        let message = Message { event, due: self.services.clock.now(), reply: Reply::Nobody, tick: None, pinned };
         tracing::trace!(from = %caller.worker, to = name, "cast");
         replica.post(&unit, &self.services, Box::new(message)).map_err(|(_, refusal)| fault(refusal))
     }
@@ -139,7 +140,7 @@ impl Supervisor {
         let mut taken = 0;
         for unit in listening {
             let event = Event::Message { topic: topic.clone(), payload: payload.clone() };
-            let message = Message { event, due: self.services.clock.now(), reply: Reply::Nobody, tick: None };
+            let message = Message { event, due: self.services.clock.now(), reply: Reply::Nobody, tick: None, pinned: false };
             let posted = self
                 .replica(&unit, None)
                 .and_then(|replica| replica.post(&unit, &self.services, Box::new(message)).map_err(|(_, refusal)| refusal));

@@ -52,6 +52,7 @@ impl Supervisor {
     ) -> Result<Answer, SuperviseError> {
         let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
         callable(&unit, &method, &payload)?;
+        let pinned = replica.is_some();
         let replica = self.replica(&unit, replica)?;
         let (reply, answer) = oneshot::channel();
         let message = Message {
@@ -59,6 +60,7 @@ impl Supervisor {
             due: self.services.clock.now(),
             reply: Reply::Caller(reply),
             tick: None,
+            pinned,
         };
         replica.post_here(&unit, &self.services, Box::new(message)).await.map_err(|(_, refusal)| refusal)?;
         match tokio::time::timeout(deadline, answer).await {
@@ -77,9 +79,11 @@ impl Supervisor {
         event: Box<HttpEvent>,
     ) -> Result<oneshot::Receiver<Result<Answer, SuperviseError>>, SuperviseError> {
         let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
+        let pinned = replica.is_some();
         let replica = self.replica(&unit, replica)?;
         let (reply, answer) = oneshot::channel();
-        let message = Message { event: Event::Http(event), due: self.services.clock.now(), reply: Reply::Caller(reply), tick: None };
+        let message =
+            Message { event: Event::Http(event), due: self.services.clock.now(), reply: Reply::Caller(reply), tick: None, pinned };
         replica.post(&unit, &self.services, Box::new(message)).map_err(|(_, refusal)| refusal)?;
         Ok(answer)
     }
@@ -88,7 +92,13 @@ impl Supervisor {
     pub fn job(&self, name: &str, event: JobEvent, ticket: JobTicket) -> Result<(), SuperviseError> {
         let unit = self.unit(name).ok_or_else(|| SuperviseError::NotFound(name.to_owned()))?;
         let replica = self.replica(&unit, None)?;
-        let message = Message { event: Event::Job(Box::new(event)), due: self.services.clock.now(), reply: Reply::Job(ticket), tick: None };
+        let message = Message {
+            event: Event::Job(Box::new(event)),
+            due: self.services.clock.now(),
+            reply: Reply::Job(ticket),
+            tick: None,
+            pinned: false,
+        };
         replica.post(&unit, &self.services, Box::new(message)).map_err(|(_, refusal)| refusal)
     }
 
@@ -125,11 +135,15 @@ impl Supervisor {
 
 /// Hands a tick to a free replica; does not count when there is none.
 pub(super) fn offer_tick(unit: &Arc<Unit>, services: &Arc<Services>, due: Instant, scheduled: jiff::Timestamp) -> Ticked {
+    if services.closing.load(Ordering::Acquire) {
+        return Ticked::Skipped;
+    }
     let Some(guard) = unit.claim_tick() else { return Ticked::Skipped };
     let Some(replica) = pick(unit) else { return Ticked::Skipped };
     let missed = unit.facts.missed_since.swap(0, Ordering::Relaxed);
     let sequence = unit.facts.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-    let message = Message { event: Event::Tick { scheduled, sequence, missed }, due, reply: Reply::Nobody, tick: Some(guard) };
+    let message =
+        Message { event: Event::Tick { scheduled, sequence, missed }, due, reply: Reply::Nobody, tick: Some(guard), pinned: false };
     match replica.post(unit, services, Box::new(message)) {
         Ok(()) => Ticked::Sent,
         // Nothing was told to anybody; undone before the refused message frees the worker for the next tick.
@@ -161,7 +175,7 @@ pub(super) fn callable(unit: &Unit, method: &str, payload: &[u8]) -> Result<(), 
 }
 
 /// A free replica if there is one, else the one with the shortest queue among those that run.
-fn pick(unit: &Unit) -> Option<Arc<Replica>> {
+pub(super) fn pick(unit: &Unit) -> Option<Arc<Replica>> {
     unit.with_replicas(|replicas| match replicas {
         [] => None,
         [only] => Some(only.clone()),
@@ -169,8 +183,7 @@ fn pick(unit: &Unit) -> Option<Arc<Replica>> {
             .iter()
             .min_by_key(|replica| {
                 let cell = replica.cell();
-                let down = !cell.open();
-                (down, !cell.idle(), cell.waiting())
+                (!cell.open(), cell.running() as usize + cell.waiting())
             })
             .cloned(),
     })

@@ -15,16 +15,16 @@ use tokio::time::Instant;
 use super::{
     Fact, Services, SuperviseError,
     cell::{After, JobEnd, Message, Next, Phase, Reply},
-    events::offer_tick,
+    events::{offer_tick, pick},
     policy::Verdict,
     replica::{Held, Replica},
     unit::{Deployed, Unit},
 };
 use crate::{
-    capability::log::Log,
+    capability::{caller::Chain, log::Log},
     facts::{InstanceMode, Level, TrapCause},
     manifest::spec::RestartPolicy,
-    worker::{Answer, Crash, Ended, Event, Handled, Instance, JobAnswer},
+    worker::{Answer, Crash, Ended, Errand, Event, Handled, Instance},
 };
 
 /// What a task of a replica is at.
@@ -73,6 +73,8 @@ impl Lane {
                 Doing::Drive => match self.drive().await {
                     Some(message) => Doing::Lane(message),
                     None => {
+                        // Ready for its first event may be what became of it, too.
+                        self.unit.moved.notify_waiters();
                         self.services.changed();
                         return;
                     }
@@ -112,7 +114,7 @@ impl Lane {
         }
         let keeps = deployed.run().instance == InstanceMode::Resident || deployed.is_service();
         if keeps {
-            match self.instance(&deployed).await {
+            match self.instance(&deployed, None).await {
                 Ok(instance) => {
                     self.unit.facts.memory_peak.fetch_max(instance.memory_peak_bytes(), Ordering::Relaxed);
                     self.replica.hold(Box::new(Held { instance, deployed }));
@@ -128,7 +130,8 @@ impl Lane {
         self.services.changed();
     }
 
-    async fn instance(&self, deployed: &Deployed) -> Result<Instance, Box<Ended>> {
+    /// `chain`: whose calls led to the event it is made for.
+    async fn instance(&self, deployed: &Deployed, chain: Option<Arc<Chain>>) -> Result<Instance, Box<Ended>> {
         let runtime = self.services.engines.get(deployed.deployment.component.kind);
         let keeps = deployed.run().instance == InstanceMode::Resident || deployed.is_service();
         let place =
@@ -143,14 +146,16 @@ impl Lane {
         let purpose = self.unit.purpose(deployed, &self.services, self.replica.number);
         let log = Log::new(self.replica.log(&self.unit, &self.services));
         let context = self.unit.context(deployed, &self.services, log, self.replica.number);
-        Instance::start(purpose, context, place).await
+        let errand = Errand { event: self.services.next_event(), chain, ..Errand::default() };
+        Instance::start(purpose, context, place, errand).await
     }
 
     async fn run(&mut self, message: Message) {
         if message.abandoned() {
             return;
         }
-        let Message { event, due, reply, tick } = message;
+        let Message { event, due, mut reply, tick, .. } = message;
+        reply.begin();
         let is_tick = matches!(event, Event::Tick { .. });
         let end = match event {
             Event::Http(_) => End::Request,
@@ -160,7 +165,7 @@ impl Lane {
             Some(held) => self.hand_over(held.instance, &held.deployed, event, due, end).await,
             None => {
                 let deployed = self.unit.deployed();
-                match self.instance(&deployed).await {
+                match self.instance(&deployed, event.chain().cloned()).await {
                     Ok(instance) => self.hand_over(instance, &deployed, event, due, end).await,
                     Err(ended) => self.failed(*ended, &deployed, End::Start),
                 }
@@ -175,7 +180,8 @@ impl Lane {
     }
 
     async fn hand_over(&mut self, instance: Instance, deployed: &Arc<Deployed>, event: Event, due: Instant, end: End) -> Gone {
-        if matches!(event, Event::Tick { .. }) {
+        let is_tick = matches!(event, Event::Tick { .. });
+        if is_tick {
             self.unit.facts.late(self.services.clock.now().saturating_duration_since(due));
         }
         match instance.handle(event, self.services.next_event()).await {
@@ -187,7 +193,7 @@ impl Lane {
             }
             Err(ended) => match (*ended, deployed.run().restart.policy) {
                 // A command that ran to its end, on schedule: its status is its answer.
-                (Ended::Exited { normal }, RestartPolicy::Permanent) if deployed.run().command.is_some() => {
+                (Ended::Exited { normal }, RestartPolicy::Permanent) if is_tick && deployed.run().command.is_some() => {
                     let answer = if normal { Ok(Vec::new()) } else { Err("the command exited with a failure".to_owned()) };
                     self.answered(None, deployed, &answer);
                     Ok(Handled { answer, job: None })
@@ -329,9 +335,16 @@ impl Lane {
         self.replica.cell().holding = false;
     }
 
-    /// Whoever waits behind an end that is not followed by a restart is told now.
+    /// Whoever waits behind an end that is not followed by a restart is handled by another replica, or told now.
     fn refuse(&self, queue: VecDeque<Box<Message>>) {
-        for message in queue {
+        for mut message in queue {
+            let other = pick(&self.unit).filter(|other| !message.pinned && !Arc::ptr_eq(other, &self.replica) && other.cell().open());
+            if let Some(other) = other {
+                match other.post(&self.unit, &self.services, message) {
+                    Ok(()) => continue,
+                    Err((back, _)) => message = back,
+                }
+            }
             let Message { event, reply, .. } = *message;
             if matches!(event, Event::Tick { .. }) {
                 self.unit.facts.miss(1);
@@ -355,10 +368,8 @@ fn reply_with(reply: Reply, gone: Gone) {
         (Reply::Nobody, _) => {}
         (Reply::Caller(caller), gone) => drop(caller.send(gone.map(|handled| handled.answer))),
         (Reply::Job(ticket), Ok(Handled { job: Some(job), .. })) => ticket.end(JobEnd::Answered(job)),
-        (Reply::Job(ticket), Ok(Handled { answer, job: None })) => {
-            let outcome = crate::store::Outcome::Dead(answer.err().unwrap_or_default());
-            ticket.end(JobEnd::Answered(JobAnswer { outcome, pushes: Vec::new() }));
-        }
+        // What runs now handles no jobs: an update came in between.
+        (Reply::Job(ticket), Ok(Handled { job: None, .. })) => ticket.end(JobEnd::NotTaken),
         (Reply::Job(ticket), Err(SuperviseError::Refused(_))) => ticket.end(JobEnd::NotTaken),
         (Reply::Job(ticket), Err(error)) => ticket.end(JobEnd::Crashed(error.to_string())),
     }

@@ -18,6 +18,8 @@ pub struct Message {
     pub reply: Reply,
     /// Freed when the event is over, however it ends.
     pub tick: Option<TickGuard>,
+    /// For this replica and no other.
+    pub pinned: bool,
 }
 
 /// Who waits for the end of an event.
@@ -50,6 +52,7 @@ pub struct JobTicket {
     sink: Option<Arc<dyn JobSink>>,
     id: Uuid,
     attempt: u32,
+    begun: bool,
 }
 
 impl std::fmt::Debug for JobTicket {
@@ -60,7 +63,7 @@ impl std::fmt::Debug for JobTicket {
 
 impl JobTicket {
     pub fn new(sink: Arc<dyn JobSink>, id: Uuid, attempt: u32) -> Self {
-        Self { sink: Some(sink), id, attempt }
+        Self { sink: Some(sink), id, attempt, begun: false }
     }
 
     fn wanted(&self) -> bool {
@@ -80,7 +83,17 @@ impl JobTicket {
 
 impl Drop for JobTicket {
     fn drop(&mut self) {
-        self.tell(JobEnd::NotTaken);
+        // Dropped with the event in hand: a job that brings the host down with it must not be tried for ever.
+        self.tell(if self.begun { JobEnd::Crashed("a fault in the host ended it".to_owned()) } else { JobEnd::NotTaken });
+    }
+}
+
+impl Reply {
+    /// The event is handed over now.
+    pub fn begin(&mut self) {
+        if let Self::Job(ticket) = self {
+            ticket.begun = true;
+        }
     }
 }
 

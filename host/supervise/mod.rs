@@ -24,7 +24,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
 
 pub use self::message::{JobEnd, JobSink, JobTicket};
 use self::{
@@ -348,14 +351,22 @@ impl Supervisor {
         let until = self.services.clock.now() + deadline;
         self.services.closing.store(true, Ordering::Release);
         let units = self.all();
+        // What was asked before is done first, with all workers still there: an event in flight may need another one's answer.
+        let at_work = |unit: &Arc<Unit>| unit.with_replicas(|all| all.iter().any(|replica| !replica.cell().idle()));
+        self.settled(&units, at_work, until).await;
         for unit in &units {
             for replica in unit.replicas() {
                 replica.ask(unit, &self.services, Control::Drain);
             }
         }
-        let busy = |unit: &Arc<Unit>| unit.with_replicas(|all| all.iter().any(|replica| replica.cell().phase != Phase::Stopped));
+        let up = |unit: &Arc<Unit>| unit.with_replicas(|all| all.iter().any(|replica| replica.cell().phase != Phase::Stopped));
+        self.settled(&units, up, until).await
+    }
+
+    /// Waits until no unit is `busy`; answers how many are at the deadline.
+    async fn settled(&self, units: &[Arc<Unit>], busy: impl Fn(&Arc<Unit>) -> bool, until: Instant) -> usize {
         let mut changed = self.changed();
-        // One after the other: who is down stays down, so each is looked at once, and again only while it is the one waited for.
+        // One after the other: each is looked at once, and again only while it is the one waited for.
         for (done, unit) in units.iter().enumerate() {
             loop {
                 changed.mark_unchanged();

@@ -63,7 +63,8 @@ impl Graph {
     fn stuck(&self, replica: &Arc<Replica>, asking: (Id, u64), seen: &mut HashSet<Id>) -> bool {
         let (full, running) = {
             let cell = replica.cell();
-            (cell.full(), cell.running() as usize)
+            // One that starts runs its `init`, which is an event as good as any.
+            (cell.full(), cell.running().max(1) as usize)
         };
         if !full {
             return false;

@@ -49,6 +49,8 @@ struct Inner {
     clock: Clock,
     /// The limiters of declared queues, by queue.
     limited: RwLock<HashMap<String, String>>,
+    /// Whose turn it is to take a permit for a queue: with it comes the job, or the permit would be for nothing.
+    turns: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
     running: Mutex<HashMap<Name, watch::Sender<Option<Want>>>>,
 }
 
@@ -70,8 +72,8 @@ struct Want {
 
 impl Feeders {
     pub fn new(supervisor: Supervisor, jobs: Arc<dyn Jobs>, limiters: Limiters, clock: Clock) -> Self {
-        let (limited, running) = Default::default();
-        Self(Arc::new(Inner { supervisor, jobs, limiters, clock, limited, running }))
+        let (limited, turns, running) = Default::default();
+        Self(Arc::new(Inner { supervisor, jobs, limiters, clock, limited, turns, running }))
     }
 
     /// What the manifests say of queues now. Comes before the workers that use them.
@@ -97,10 +99,11 @@ impl Feeders {
         });
         let mut running = self.0.running();
         match (wanted, running.get(&spec.name)) {
-            (None, _) => drop(running.remove(&spec.name)),
-            (Some(want), Some(known)) => {
-                known.send_if_modified(|known| known.replace(want.clone()).as_ref() != Some(&want));
+            // Paused or without a queue: what is in hand still counts when it is fed again.
+            (wanted, Some(known)) => {
+                known.send_if_modified(|known| std::mem::replace(known, wanted.clone()) != wanted);
             }
+            (None, None) => {}
             (Some(want), None) => {
                 let (sender, wants) = watch::channel(Some(want));
                 running.insert(spec.name.clone(), sender);
@@ -119,6 +122,11 @@ impl Feeders {
         self.0.running().remove(worker);
     }
 
+    /// The host stops: nothing is taken any more, what is in hand goes on.
+    pub fn stop(&self) {
+        self.0.running().clear();
+    }
+
     /// Workers that take jobs of this queue.
     pub fn workers(&self, queue: &str) -> Vec<Name> {
         let feeds = |want: &watch::Sender<Option<Want>>| want.borrow().as_ref().is_some_and(|want| *want.queue == *queue);
@@ -131,6 +139,10 @@ impl Feeders {
 impl Inner {
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<Name, watch::Sender<Option<Want>>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, queue: &Arc<str>) -> Arc<tokio::sync::Mutex<()>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(queue.clone()).or_default().clone()
     }
 
     fn limiter_of(&self, queue: &str) -> Option<String> {
@@ -186,11 +198,17 @@ impl Feeder {
     async fn run(mut self) {
         let mut pace = Pace::new(self.host.clock.now());
         loop {
-            let Some(want) = self.wants.borrow_and_update().clone() else { return };
-            // Dropped by `clear`: what is in hand goes on, nothing is taken any more.
+            let want = self.wants.borrow_and_update().clone();
+            let feeding = async {
+                match &want {
+                    Some(want) => feed(&self.worker, &self.host, &self.load, want, &mut pace).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                // Dropped by `clear`: what is in hand goes on, nothing is taken any more.
                 changed = self.wants.changed() => if changed.is_err() { return },
-                () = feed(&self.worker, &self.host, &self.load, &want, &mut pace) => {}
+                () = feeding => {}
             }
         }
     }
@@ -210,20 +228,24 @@ async fn feed(worker: &Name, host: &Arc<Inner>, load: &Arc<Load>, want: &Want, p
         }
         host.supervisor.until_open(worker).await;
         ready.borrow_and_update();
-        let leased = match &want.limiter {
-            None => host.jobs.lease(&want.queue, free, &holder, Term::Host),
-            Some(name) if host.jobs.due(&want.queue) > 0 => {
-                let paid = match host.limiters.get(name) {
-                    Some(limiter) => limiter.acquire(host.clock.now() + PERMIT_PATIENCE).await.is_ok(),
+        let (leased, prepaid) = match &want.limiter {
+            None => (host.jobs.lease(&want.queue, free, &holder, Term::Host), None),
+            Some(name) => {
+                let turn = host.turn(&want.queue);
+                let _turn = turn.lock().await;
+                if host.jobs.due(&want.queue) == 0 {
+                    (Vec::new(), None)
+                } else {
                     // Undeclared meanwhile: the manifests say so, and nothing limits it.
-                    None => true,
-                };
-                if !paid {
-                    continue;
+                    let limiter = host.limiters.get(name);
+                    if let Some(limiter) = &limiter
+                        && limiter.acquire(host.clock.now() + PERMIT_PATIENCE).await.is_err()
+                    {
+                        continue;
+                    }
+                    (host.jobs.lease(&want.queue, 1, &holder, Term::Host), limiter.map(|_| Arc::from(name.as_str())))
                 }
-                host.jobs.lease(&want.queue, 1, &holder, Term::Host)
             }
-            Some(_) => Vec::new(),
         };
         if leased.is_empty() {
             pace.rest();
@@ -232,7 +254,6 @@ async fn feed(worker: &Name, host: &Arc<Inner>, load: &Arc<Load>, want: &Want, p
             }
             continue;
         }
-        let prepaid: Option<Arc<str>> = want.limiter.as_deref().map(Arc::from);
         let mut refused = false;
         for job in leased {
             refused |= !hand_over(worker, host, load, job, prepaid.clone());

@@ -88,7 +88,8 @@ impl std::fmt::Debug for Instance {
 
 impl Instance {
     /// Makes an instance and runs its `init`.
-    pub async fn start(purpose: Arc<Purpose>, context: Context, place: OwnedSemaphorePermit) -> Result<Self, Box<Ended>> {
+    /// On behalf of whom: `errand` is that of the event it is made for, if it is made for one.
+    pub async fn start(purpose: Arc<Purpose>, context: Context, place: OwnedSemaphorePermit, errand: Errand) -> Result<Self, Box<Ended>> {
         let runtime = purpose.engines.get(purpose.component.kind);
         let mut store = Store::new(&runtime.engine, State::new(context));
         store.limiter(|state| &mut state.memory);
@@ -104,7 +105,7 @@ impl Instance {
         });
         let started = {
             let purpose = &purpose;
-            entered(&mut store, purpose, Errand::default(), async move |store| {
+            entered(&mut store, purpose, errand, async move |store| {
                 let instance = purpose.component.pre.instantiate_async(&mut *store).await?;
                 let guest = Guest::load(&purpose.component, &mut *store, &instance)?;
                 let refused = match &guest.lifecycle {

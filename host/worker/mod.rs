@@ -20,4 +20,4 @@ pub use engine::{EngineKind, Engines};
 pub use event::{Answer, Crash, Ended, Event, Exchange, Handled, HttpEvent, JobAnswer, JobEvent, MAX_METHOD_BYTES, MAX_PAYLOAD_BYTES};
 pub use instance::{Instance, Purpose};
 pub use limits::MAX_HANDLES;
-pub use state::Context;
+pub use state::{Context, Errand};

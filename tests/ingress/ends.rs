@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use skep::{api::Bounds as Connections, supervise::SuperviseError, trigger::ingress::Traffic};
+use skep::{api::Bounds as Connections, facts::Traffic, supervise::SuperviseError};
 
 use super::fake::{LONG, Served, full, pipe, serving, worker};
 

@@ -1,6 +1,6 @@
 //! Heads: whose a request is, what is refused before any worker hears of it, what is taken off on the way.
 
-use skep::trigger::ingress::Traffic;
+use skep::facts::Traffic;
 
 use super::fake::{full, serving, specs, worker};
 

@@ -122,7 +122,7 @@ impl Model {
         let (reply, caller) = oneshot::channel();
         let event = Event::Call { method: "m".into(), payload: vec![0; 8], chain: None };
         self.posted += 1;
-        match self.cell.offer(Box::new(Message { event, due: self.now, reply: Reply::Caller(reply), tick: None })) {
+        match self.cell.offer(Box::new(Message { event, due: self.now, reply: Reply::Caller(reply), tick: None, pinned: false })) {
             Offered::Lane(message) => {
                 self.callers.push(caller);
                 self.lane(message);

@@ -1,6 +1,7 @@
 //! Requests from one worker to another, `http://NAME.skep.internal`: the same way as from outside, without a socket.
 //!
-//! What the caller may reach was decided before. A loop of workers that wait for each other is refused here.
+//! What the caller may reach was decided before. A request whose own chain would come back to where it has been is refused here; two
+//! events that ask each other's workers beside one another end with their own timeouts.
 
 use std::sync::Arc;
 
