@@ -140,7 +140,13 @@ pub struct EventCounts {
     /// Ended by a trap (timeouts and out-of-memory included).
     pub trapped: u64,
     /// Topic messages it could not take: it was down, or its mailbox full.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub missed_messages: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One worker, as `skep get workers -o json` and the API show it.
