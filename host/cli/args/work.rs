@@ -163,7 +163,7 @@ impl From<Purgeable> for JobState {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  skep kv ls                                   buckets; a worker's own has its name\n  skep kv ls counter --prefix requests/\n  skep kv get counter requests/home > value\n  skep kv set counter requests/home 41 --revision 7\n  produce | skep kv set cache page - --ttl 1h"
+    after_help = "Examples:\n  skep kv ls                                   buckets; a worker's own has its name\n  skep kv ls counter --prefix a\n  skep kv get counter a > value\n  skep kv set counter a 41 --revision 7\n  produce | skep kv set cache page - --ttl 1h"
 )]
 pub struct Kv {
     #[command(subcommand)]
@@ -230,7 +230,7 @@ pub struct Set {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  skep limiter ls\n  skep limiter set exchange 6/s      in force at once, and written into its manifest"
+    after_help = "Examples:\n  skep limiter ls\n  skep limiter set poloniex 6/s      in force at once, and written into its manifest"
 )]
 pub struct Limiter {
     #[command(subcommand)]
