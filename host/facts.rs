@@ -172,6 +172,9 @@ pub struct WorkerView {
     /// The manifest's config table.
     #[schema(value_type = Object)]
     pub config: Arc<serde_json::Value>,
+    /// What makes the host call it, for people: `every 30s`, `queue work`, `http /metrics`, `topic orders.*`, `calls`, `service`.
+    #[serde(default)]
+    pub triggers: Vec<String>,
     pub schedule: Option<ScheduleView>,
     /// When it entered this state.
     pub since: Timestamp,

@@ -4,7 +4,7 @@
 //!  manifests/*.toml ─┐
 //!  API, CLI ─────────┴▶ manifest ─▶ fleet ─▶ supervise ─▶ worker ─▶ capability ─▶ limiter, checks, store, network
 //!                                               ▲
-//!                            trigger (schedule) ┘        facts and journal flow back: ─▶ api ─▶ cli
+//!            trigger (schedule, jobs, ingress) ─┘        facts and journal flow back: ─▶ api ─▶ cli
 //! ```
 //!
 //! | room | what it does | what it must not do |
@@ -15,13 +15,13 @@
 //! | [`config`] | this node's settings: flags > environment > skep.toml | |
 //! | [`manifest`] | text → checked specs and problems; text edits | read files, know the runtime |
 //! | [`fleet`] | desired state, diff, reconcile, the manifests folder, roll-over | enter workers |
-//! | [`supervise`] | replicas and incarnations, restart policy, mailboxes | know folders or schedules |
+//! | [`supervise`] | replicas and incarnations, restart policy, mailboxes, calls and messages between workers | know folders or schedules |
 //! | [`worker`] | engines, component cache, one Store per instance, bounds | decide restarts |
-//! | [`trigger`] | due ticks (later: jobs, HTTP, topics) become events | enter workers |
-//! | [`capability`] | what a guest may ask for; `grant` is the only yes or no | decide restarts |
-//! | [`limiter`] | FIFO rate limiter, knows nothing of workers | |
+//! | [`trigger`] | due ticks, due jobs and HTTP requests (ingress) become events | enter workers |
+//! | [`capability`] | what a guest may ask for: http, queue, kv, registry, limiter, ping, checks, topics, log; `grant` is the only yes or no | decide restarts |
+//! | [`limiter`] | FIFO rate limiter that hears of 429s, knows nothing of workers | |
 //! | [`checks`] | up or down, confirmed; uptime | run workers |
-//! | [`store`] | SQLite: one writer, group commit, history by day | know wasm |
+//! | [`store`] | SQLite: one writer, group commit; jobs, kv, crashes, events, history by day | know wasm |
 //! | [`api`] | admin HTTP, events as SSE, metrics | change anything but desired state and named acts |
 //! | [`cli`] | verbs; they speak to the API | touch rooms |
 //! | [`appliance`] | the only place that sees every room | |

@@ -53,6 +53,7 @@ pub fn worker(name: &str, state: WorkerState) -> WorkerView {
         restarts: 2,
         last_error: None,
         config: Arc::new(serde_json::json!({ "urls": ["https://example.com"] })),
+        triggers: vec!["every 30s".into()],
         schedule: Some(ScheduleView {
             every: Some("30s".into()),
             cron: None,

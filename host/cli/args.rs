@@ -79,7 +79,7 @@ pub enum Verb {
     Trap(Trap),
     /// Restart workers after their event in flight; ends quarantine
     Restart(Several),
-    /// Keep workers but give them no ticks (writes `paused` into their manifests)
+    /// Keep workers but give them no ticks, jobs or requests (writes `paused` into their manifests)
     Pause(Several),
     /// Take `paused` back
     Resume(Several),
@@ -368,7 +368,7 @@ pub struct Trap {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The answer is printed as it came. An error the worker answers with goes to stderr, exit 1.\n\nExamples:\n  skep call counter get\n  skep call counter/2 add '{\"labels\":[\"a\"]}'   only the second replica\n  skep call counter add @body.json\n  produce | skep call counter add -"
+    after_help = "The answer is printed as it came. An error the worker answers with goes to stderr, exit 1.\n\nExamples:\n  skep call echo say hello\n  skep call echo/1 say hello       only that replica\n  skep call echo say @body.json\n  produce | skep call echo say -"
 )]
 pub struct Call {
     /// Worker, or worker/REPLICA

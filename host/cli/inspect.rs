@@ -27,11 +27,13 @@ pub fn inspect(surface: &Surface) -> Inspection {
     let need = |key: &str, because: &str| Need { key: key.to_owned(), because: because.to_owned() };
     let triggers = [
         (surface.schedule, need("schedule = { every = \"30s\" }", "exports schedule-handler")),
+        (surface.jobs, need("jobs = { queue = \"…\" }", "exports job-handler")),
+        (surface.http, need("http = { routes = [\"/…\"] }", "exports wasi:http/incoming-handler")),
+        (surface.messages, need("topics = [\"….*\"]", "exports message-handler")),
         (
             surface.command,
-            need("schedule = { every = \"30s\" }", "exports wasi:cli/run: one whole run per tick; without a schedule it is a service"),
+            need("command = { args = [\"…\"] }", "exports wasi:cli/run: one run a tick of its schedule; without one it is a service"),
         ),
-        (surface.http, need("http = { routes = [\"/\"] }", "exports a wasi:http handler")),
         (surface.call, need("no key needed", "exports call-handler: `skep call`, and workers granted to call it")),
     ];
     let mut grants: Vec<Need> = Vec::new();

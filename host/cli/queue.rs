@@ -62,6 +62,7 @@ fn job_path(id: &str) -> String {
 async fn push(client: &Client, args: &Push, console: &mut Console) -> Result<Code, Failure> {
     let wait = args.wait.as_deref().map(duration).transpose()?;
     let body = match (&args.file, &args.payload) {
+        (Some(file), _) if file == "-" => payload("-")?,
         (Some(file), _) => payload(&format!("@{file}"))?,
         (None, text) => payload(text.as_deref().unwrap_or_default())?,
     };

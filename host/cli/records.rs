@@ -3,13 +3,13 @@
 use super::{
     paint::{Ink, Paint, bytes, millis, safe, worker_ink},
     plan::problem_lines,
-    show::{log_line, schedule},
-    table::Record,
+    show::log_line,
+    table::{Cell, Edge, Record, Table},
 };
-use crate::facts::{InstanceMode, Problem, TrapRecord, Why, WorkerView};
+use crate::facts::{InstanceMode, Problem, ReplicaView, TrapRecord, Why, WorkerView};
 
-/// A worker, then the problems of its manifest.
-pub fn worker(view: &WorkerView, problems: &[Problem], paint: &Paint) -> String {
+/// A worker, its replicas where there are several, then the problems of its manifest.
+pub fn worker(view: &WorkerView, replicas: &[ReplicaView], problems: &[Problem], paint: &Paint) -> String {
     let mut record = Record::new();
     record.inked("name", Ink::Strong, &*view.name);
     record.maybe("title", view.title.as_deref());
@@ -21,8 +21,8 @@ pub fn worker(view: &WorkerView, problems: &[Problem], paint: &Paint) -> String 
     record.put("incarnation", incarnation(view.incarnation));
     record.put("restarts", view.restarts.to_string());
     record.inked("last error", if view.last_error.is_some() { Ink::Bad } else { Ink::Plain }, view.last_error.as_deref().unwrap_or("-"));
+    record.maybe("triggers", (!view.triggers.is_empty()).then(|| view.triggers.join(", ")));
     if let Some(plan) = &view.schedule {
-        record.put("schedule", schedule(plan));
         record.put("next tick", plan.next.map_or("-".to_owned(), |next| format!("{} ({})", paint.clock(next), paint.ahead(next))));
         record.put("last tick", plan.lateness_ms.map_or("none yet".to_owned(), |late| format!("{} late", millis(late))));
         record.put("missed ticks", plan.missed.to_string());
@@ -42,11 +42,34 @@ pub fn worker(view: &WorkerView, problems: &[Problem], paint: &Paint) -> String 
     record.put("declared", format!("{}:{}", view.file, view.line));
     record.put("config", serde_json::to_string_pretty(&*view.config).unwrap_or_default());
     let mut text = record.render(paint);
+    if replicas.len() > 1 {
+        text.push('\n');
+        text.push_str(&replica_table(view, replicas, paint));
+    }
     if !problems.is_empty() {
         text.push_str("\nproblems in its manifest:\n");
         text.extend(problems.iter().map(|problem| problem_lines(problem, paint)));
     }
     text
+}
+
+fn replica_table(of: &WorkerView, replicas: &[ReplicaView], paint: &Paint) -> String {
+    let mut table = Table::new()
+        .column("REPLICA", Edge::Left)
+        .column("STATE", Edge::Left)
+        .column("NOW", Edge::Left)
+        .column("WAITING", Edge::Right)
+        .column("SINCE", Edge::Left);
+    for one in replicas {
+        table.row(vec![
+            Cell::from(format!("{}/{}", of.name, one.replica)),
+            Cell::new(one.state.as_str(), worker_ink(one.state)),
+            Cell::from(if one.busy { "busy" } else { "free" }),
+            Cell::from(one.waiting.to_string()),
+            Cell::from(paint.ago(one.since)),
+        ]);
+    }
+    table.render(paint)
 }
 
 pub fn why(why: &Why, paint: &Paint) -> String {

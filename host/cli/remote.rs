@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::DATA,
-    facts::{CheckView, EventRecord, LogLine, Plan, Problem, TrapRecord, Why, WorkerView},
+    facts::{CheckView, EventRecord, LogLine, Plan, Problem, ReplicaView, TrapRecord, Why, WorkerView},
     worker::MAX_PAYLOAD_BYTES,
 };
 
@@ -140,7 +140,10 @@ async fn get(client: &Client, what: What, console: &mut Console) -> Result<Code,
                 Some(worker) => **worker == *one.name,
                 None => problem.file == one.file,
             });
-            console.answer(output, &one, |paint| records::worker(&one, &problems, paint))
+            let several = one.replicas.desired > 1 && output.format != Format::Json;
+            let replicas: Vec<ReplicaView> =
+                if several { client.get(&format!("workers/{}/replicas", segment(&name)), &[]).await? } else { Vec::new() };
+            console.answer(output, &one, |paint| records::worker(&one, &replicas, &problems, paint))
         }
         What::Problems { output } => {
             let all: Vec<Problem> = client.get("problems", &[]).await?;

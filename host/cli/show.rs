@@ -5,21 +5,13 @@ use super::{
     plan::problem_lines,
     table::{Cell, Edge, Table},
 };
-use crate::facts::{CheckStatus, CheckView, EventRecord, LogLine, Problem, ScheduleView, TrapRecord, WorkerView};
+use crate::facts::{CheckStatus, CheckView, EventRecord, LogLine, Problem, TrapRecord, WorkerView};
 
 /// Free text in a table that is not wide.
 const TEXT_WIDTH: usize = 60;
+const TRIGGERS_SHOWN: usize = 2;
 const PROBLEMS_BELOW: usize = 10;
 const BEATS_SHOWN: usize = 12;
-
-/// `every 30s`, `cron */5 * * * * UTC`.
-pub fn schedule(view: &ScheduleView) -> String {
-    match (&view.every, &view.cron) {
-        (Some(every), _) => format!("every {every}"),
-        (None, Some(cron)) => format!("cron {cron}"),
-        (None, None) => "-".to_owned(),
-    }
-}
 
 /// A digest's first 12 digits: enough to tell two apart.
 pub fn digest(text: &str) -> String {
@@ -59,7 +51,7 @@ fn worker_table(all: &[WorkerView], wide: bool, paint: &Paint) -> String {
         .column("STATE", Edge::Left)
         .column("REPLICAS", Edge::Right)
         .column("RESTARTS", Edge::Right)
-        .column("SCHEDULE", Edge::Left)
+        .column("TRIGGER", Edge::Left)
         .column("NEXT", Edge::Left)
         .column("SINCE", Edge::Left);
     if wide {
@@ -80,7 +72,7 @@ fn worker_table(all: &[WorkerView], wide: bool, paint: &Paint) -> String {
             Cell::new(&format!("{}{mark}", one.state.as_str()), worker_ink(one.state)),
             Cell::new(&format!("{}/{}", one.replicas.running, one.replicas.desired), if short_of { Ink::Notice } else { Ink::Plain }),
             Cell::new(&one.restarts.to_string(), if one.restarts > 0 { Ink::Notice } else { Ink::Plain }),
-            one.schedule.as_ref().map(schedule).into(),
+            trigger(one, wide).into(),
             one.schedule.as_ref().and_then(|schedule| schedule.next).map(|next| paint.ahead(next)).into(),
             paint.ago(one.since).into(),
         ];
@@ -99,6 +91,15 @@ fn worker_table(all: &[WorkerView], wide: bool, paint: &Paint) -> String {
         table.row(cells);
     }
     table.render(paint)
+}
+
+/// What makes the host call it; the first two where the table is not wide.
+fn trigger(of: &WorkerView, wide: bool) -> Option<String> {
+    let shown = if wide { usize::MAX } else { TRIGGERS_SHOWN };
+    let more = of.triggers.len().saturating_sub(shown);
+    let named = of.triggers.iter().take(shown).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if more > 0 { format!(" +{more}") } else { String::new() };
+    (!named.is_empty()).then(|| format!("{named}{more}"))
 }
 
 fn text_width(wide: bool) -> usize {

@@ -11,6 +11,8 @@ use crate::{
 
 /// Free text in a table that is not wide.
 const TEXT_WIDTH: usize = 60;
+/// Why a job died is what the list is for.
+const REASON_WIDTH: usize = 160;
 /// Of a payload shown at length.
 const PAYLOAD_LINES: usize = 40;
 
@@ -163,7 +165,7 @@ pub fn dead(all: &[JobView], wide: bool, paint: &Paint) -> String {
             Cell::from(one.queue.as_str()),
             Cell::from(format!("{}/{}", one.attempts, one.max_attempts)),
             one.finished_at.map(|at| paint.ago(at)).into(),
-            one.last_error.as_deref().map(|error| short(error, width(wide))).into(),
+            one.last_error.as_deref().map(|error| short(error, REASON_WIDTH.max(width(wide)))).into(),
         ]);
     }
     format!("{}\nskep queue status ID shows one, skep queue retry ID lets it wait again\n", table.render(paint))

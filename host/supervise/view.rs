@@ -12,7 +12,10 @@ use super::{
 use crate::{
     clock::Clock,
     facts::{EventCounts, ReplicaCount, ReplicaView, ScheduleView, Why, WorkerState, WorkerView},
-    manifest::{spec::Schedule, units::print_duration},
+    manifest::{
+        spec::{RunSpec, Schedule},
+        units::print_duration,
+    },
 };
 
 /// The worst state of any replica; `paused` where all is well but no ticks come.
@@ -60,6 +63,7 @@ pub(super) fn worker(unit: &Unit) -> WorkerView {
         restarts: load(&facts.restarts),
         last_error: facts.last().error.map(String::from),
         config: spec.run.config.clone(),
+        triggers: triggers(&spec.run, component.surface.call),
         schedule: spec.run.schedule.as_ref().map(|schedule| ScheduleView {
             every: match schedule {
                 Schedule::Every(every) => Some(print_duration(*every)),
@@ -86,6 +90,24 @@ pub(super) fn worker(unit: &Unit) -> WorkerView {
         line: spec.origin.line,
         held_back: deployed.deployment.held_back.as_deref().map(str::to_owned),
     }
+}
+
+/// What makes the host call it, as people read it.
+fn triggers(run: &RunSpec, answers_calls: bool) -> Vec<String> {
+    let mut all = Vec::new();
+    match &run.schedule {
+        Some(Schedule::Every(every)) => all.push(format!("every {}", print_duration(*every))),
+        Some(Schedule::Cron { expression, timezone }) => all.push(format!("cron {expression} {timezone}")),
+        None if run.command.is_some() => all.push("service".to_owned()),
+        None => {}
+    }
+    all.extend(run.jobs.iter().map(|jobs| format!("queue {}", jobs.queue)));
+    all.extend(run.http.iter().flat_map(|http| &http.routes).map(|route| format!("http {route}")));
+    all.extend(run.topics.iter().map(|topic| format!("topic {topic}")));
+    if answers_calls {
+        all.push("calls".to_owned());
+    }
+    all
 }
 
 /// Its replicas, by number.

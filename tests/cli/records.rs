@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use skep::{
     cli::{doctor, inspect, records, show},
-    facts::{Digest, Level, LogLine, TrapCause, TrapRecord, Why, WorkerState},
+    facts::{Digest, Level, LogLine, ReplicaView, TrapCause, TrapRecord, Why, WorkerState},
     worker::Surface,
 };
 
@@ -84,12 +84,12 @@ trap          skep trap 0123456789ab
 
 #[test]
 fn one_worker_shows_everything_known_of_it() {
-    let text = records::worker(&worker("pages", WorkerState::Running), &[], &paint());
+    let text = records::worker(&worker("pages", WorkerState::Running), &[], &[], &paint());
     for part in [
         "name          pages\n",
         "state         running since 2026-11-21 06:00:00 (3m ago)\n",
         "replicas      1 of 1 running\n",
-        "schedule      every 30s\n",
+        "triggers      every 30s\n",
         "last tick     1.50 ms late\n",
         "events        10 ok, 1 failed, 2 trapped\n",
         "declared      watch.toml:1\n",
@@ -97,6 +97,25 @@ fn one_worker_shows_everything_known_of_it() {
     ] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
+}
+
+#[test]
+fn replicas_show_who_is_busy_where_there_are_several() {
+    let replica =
+        |replica, busy, waiting| ReplicaView { replica, state: WorkerState::Running, busy, waiting, incarnation: 1, since: at("06:00:00") };
+    let text = |replicas: &[ReplicaView]| records::worker(&worker("permuter", WorkerState::Running), replicas, &[], &paint());
+    assert!(
+        text(&[replica(1, true, 2), replica(2, false, 0)]).ends_with(
+            "
+REPLICA     STATE    NOW   WAITING  SINCE
+permuter/1  running  busy        2  3m ago
+permuter/2  running  free        0  3m ago
+"
+        ),
+        "{}",
+        text(&[replica(1, true, 2), replica(2, false, 0)])
+    );
+    assert!(!text(&[replica(1, true, 2)]).contains("REPLICA"));
 }
 
 #[test]
@@ -120,6 +139,11 @@ fn inspect_derives_triggers_and_grants() {
     let text = inspect::render(&seen, &paint());
     assert!(text.contains("triggers it can serve\n  schedule = { every = \"30s\" }  # exports schedule-handler\n"), "{text}");
     assert!(inspect::render(&inspect::inspect(&Surface::default()), &paint()).contains("none: no manifest can use it"));
+
+    let all = Surface { schedule: true, call: true, jobs: true, messages: true, http: true, command: true, ..Surface::default() };
+    let keys = inspect::inspect(&all).triggers.into_iter().map(|need| need.key);
+    let keys: Vec<_> = keys.map(|key| key.split(' ').next().unwrap_or_default().to_owned()).collect();
+    assert_eq!(keys, ["schedule", "jobs", "http", "topics", "command", "no"], "as Surface::triggers knows them; calls need no key");
 }
 
 #[test]

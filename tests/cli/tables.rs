@@ -18,14 +18,15 @@ use crate::api::{check as check_view, worker};
 fn workers_are_a_table_with_relative_times() {
     let mut broken = worker("pinger/nas", WorkerState::Quarantined);
     broken.schedule = None;
+    broken.triggers = ["queue work", "http /api", "calls"].map(String::from).into();
     broken.last_error = Some("panicked at src/lib.rs:3: no address\nsecond line".into());
     let text = show::workers(&[worker("pages", WorkerState::Running), broken], &[], false, &paint());
     assert_eq!(
         text,
         "\
-NAME        STATE        REPLICAS  RESTARTS  SCHEDULE   NEXT    SINCE   LAST ERROR
-pages       running           1/1         2  every 30s  in 12s  3m ago
-pinger/nas  quarantined       0/1         2  -          -       3m ago  panicked at src/lib.rs:3: no address…
+NAME        STATE        REPLICAS  RESTARTS  TRIGGER                   NEXT    SINCE   LAST ERROR
+pages       running           1/1         2  every 30s                 in 12s  3m ago
+pinger/nas  quarantined       0/1         2  queue work, http /api +1  -       3m ago  panicked at src/lib.rs:3: no address…
 "
     );
     let wide = show::workers(&[worker("pages", WorkerState::Running)], &[], true, &paint());

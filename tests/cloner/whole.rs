@@ -135,3 +135,15 @@ fn a_second_that_overflows_leaves_its_task_open_and_says_so() {
     assert!(dead[0]["last_error"].as_str().unwrap().contains("one second can't be split"), "{dead}");
     assert!(finished(&host).is_empty(), "a task with a gap is not complete");
 }
+
+/// The exchange's 429 reaches the limiter although it is a worker of this host: the rate falls by itself, and nothing is lost.
+#[test]
+fn a_limiter_above_what_the_exchange_bears_slows_down() {
+    let host = host("100/s", "limit = 3");
+    push(&host, "todo-tasks", &task("ADD", "t", START, 12 * HOUR));
+    let slowed = eventually("a pause", || {
+        let (_, limiter) = api(&host, "GET", "limiters/poloniex", &Value::Null);
+        (limiter["effective_per_second"].as_f64()? < 100.0).then_some(limiter)
+    });
+    assert_eq!(slowed["rate"], "100/s", "what its manifest says stays: {slowed:#}");
+}

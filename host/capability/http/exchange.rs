@@ -120,6 +120,7 @@ impl Draft {
         if passed.load(Ordering::Relaxed) {
             return Err(too_large(bound));
         }
+        outbound.heed(&response);
         self.seen.timing.first_byte = Some(client.clock.now().duration_since(sent));
         self.seen.status = Some(response.status().as_u16());
         let url = self.seen.url.clone();

@@ -7,7 +7,7 @@ use crate::facts::JobState;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  skep queue push todo-chunks @chunk.bin --key 2026-11-21\n  skep queue push resize photo.jpg --wait      and print what the worker answered\n  skep queue peek resize\n  skep queue dead                             all that was given up, and why\n  skep queue dead resize -o json | jq -r '.[].id' | xargs skep queue retry"
+    after_help = "Examples:\n  skep queue push todo-chunks @chunk.bin --key 2026-11-21\n  skep queue push resize @photo.jpg --wait     and print what the worker answered\n  skep queue peek resize\n  skep queue dead                             all that was given up, and why\n  skep queue dead resize -o json | jq -r '.[].id' | xargs skep queue retry"
 )]
 pub struct Queue {
     #[command(subcommand)]
@@ -73,7 +73,7 @@ pub struct Push {
     /// Text, `@FILE`, or `-` for stdin; at most 1 MiB
     #[arg(value_name = "PAYLOAD", required_unless_present = "file")]
     pub payload: Option<String>,
-    /// Take the payload from this file
+    /// Take the payload from this file, `-` for stdin
     #[arg(long, value_name = "FILE", conflicts_with = "payload")]
     pub file: Option<String>,
     /// Not before this much time has passed
@@ -163,7 +163,7 @@ impl From<Purgeable> for JobState {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  skep kv ls                                   buckets; a worker's own has its name\n  skep kv ls counter --prefix requests/\n  skep kv get counter requests/home > value\n  skep kv set counter requests/home 41 --revision 7\n  produce | skep kv set cache page - --ttl 1h"
+    after_help = "Examples:\n  skep kv ls                                   buckets; a worker's own has its name\n  skep kv ls counter --prefix a\n  skep kv get counter a > value\n  skep kv set counter a 41 --revision 7\n  produce | skep kv set cache page - --ttl 1h"
 )]
 pub struct Kv {
     #[command(subcommand)]
@@ -230,7 +230,7 @@ pub struct Set {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  skep limiter ls\n  skep limiter set exchange 6/s      in force at once, and written into its manifest"
+    after_help = "Examples:\n  skep limiter ls\n  skep limiter set poloniex 6/s      in force at once, and written into its manifest"
 )]
 pub struct Limiter {
     #[command(subcommand)]
