@@ -130,7 +130,10 @@ impl Client {
                         self.write(|ledger| ledger.jobs.insert(id, name.clone()));
                         break;
                     }
-                    Some((status, body)) => self.refused("push", status, &body),
+                    Some((status, body)) => {
+                        self.refused("push", status, &body);
+                        break;
+                    }
                     None => {}
                 }
             }
@@ -166,8 +169,7 @@ impl Client {
             let Some((200, leased)) = self.api(Method::POST, "queues/outside/lease", &lease).await else { continue };
             for job in leased.as_array().unwrap() {
                 let (id, attempt) = (job["id"].as_str().unwrap(), job["attempt"].as_u64().unwrap());
-                let told: Value = serde_json::from_str(job["payload"]["text"].as_str().unwrap()).unwrap();
-                let push = json!([{ "queue": "out", "payload": told["payload"] }]);
+                let push = json!([{ "queue": "out", "payload": job["unique_key"] }]);
                 let ack = json!({ "attempt": attempt, "result": self.name, "push": push });
                 loop {
                     match self.api(Method::POST, &format!("jobs/{id}/ack"), &ack).await {
@@ -178,7 +180,10 @@ impl Client {
                         }
                         // Recorded before the kill, or its term ran out meanwhile.
                         Some((409, _)) => break,
-                        Some((status, body)) => self.refused("ack", status, &body),
+                        Some((status, body)) => {
+                            self.refused("ack", status, &body);
+                            break;
+                        }
                         None => {}
                     }
                 }

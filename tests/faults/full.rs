@@ -60,7 +60,7 @@ fn the_scene() {
             names.insert(name);
         }
         eventually("four in hand", || (queue(&host, "todo")["running"] == 4).then_some(()));
-        let before = host.worker("doer").unwrap()["events_ok"].as_u64().unwrap();
+        let before = host.worker("doer").unwrap()["events"]["ok"].as_u64().unwrap();
         disk.fill(0);
         ballast += take_all(&host);
         // Each way in says so, and says it at once.
@@ -69,7 +69,7 @@ fn the_scene() {
         let (status, said) = admin(&host, "kv/box/n/increment", &json!({}));
         assert!(status == 507 && said["error"].as_str().unwrap().contains(NO_ROOM), "{status} {said}");
         // Handlers come to their end, which nobody can write down.
-        eventually("four done in vain", || (host.worker("doer").unwrap()["events_ok"].as_u64().unwrap() >= before + 4).then_some(()));
+        eventually("four done in vain", || (host.worker("doer").unwrap()["events"]["ok"].as_u64().unwrap() >= before + 4).then_some(()));
         let full = queue(&host, "todo");
         assert_eq!(full["done"], 8 * round, "nothing is done that isn't on disk: {full}");
         assert_eq!(super::open(&full), 8, "and nothing is lost: {full}");

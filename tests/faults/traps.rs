@@ -44,7 +44,7 @@ fn records(host: &Host, traps: usize) {
     });
     assert!(kept.iter().all(|trap| trap["input"].as_str().unwrap().contains("trap-first")), "{kept:#?}");
     let worker = host.worker("doer").unwrap();
-    assert_eq!(worker["events_trapped"], json!(traps), "{worker:#}");
+    assert_eq!(worker["events"]["trapped"], json!(traps), "{worker:#}");
 }
 
 fn quarantines(host: &Host) -> Vec<Value> {
