@@ -13,15 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    Host, eventually,
-    web::{Answer, post},
-};
+use crate::support::{Host, eventually, text};
 
 /// Asks the admin API with the token that may do all.
 fn admin(host: &Host, path: &str, body: &Value) -> (u16, Value) {
-    let Answer { status, body, .. } = post(&host.admin, &format!("/api/v1/{path}"), &host.bearer("admin.token"), &body.to_string());
-    (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let request = reqwest::Client::new().post(format!("{}/api/v1/{path}", host.admin)).json(body);
+        let answer = request.header("Authorization", host.bearer("admin.token")).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+    })
 }
 
 /// One queue, as `skep queue ls` has it; null when it isn't there.
@@ -75,7 +76,7 @@ fn output(name: &str, then: Value) -> Value {
 fn ends_sound(mut host: Host) {
     assert_eq!(host.stop(), Some(0), "{}", host.log());
     // Nobody listens any more: that is what the doctor may warn of, not of files.
-    let said = crate::support::text(&host.run(&["doctor"]).stdout);
+    let said = text(&host.run(&["doctor"]).stdout);
     assert!(said.contains("sound") && !said.contains("damaged"), "{said}");
     let db = rusqlite::Connection::open(host.data().join("control.db")).unwrap();
     let found: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();

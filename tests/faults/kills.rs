@@ -191,8 +191,7 @@ fn all_done(host: &Host, view: &Value) -> BTreeMap<String, u64> {
     let undone: Vec<_> = jobs.iter().filter(|job| job["state"] != "done").collect();
     assert!(undone.is_empty(), "{undone:#?}");
     assert_eq!((view["done"].as_u64(), &view["dead"]), (Some(jobs.len() as u64), &json!(0)), "{view}");
-    let done: BTreeMap<_, _> =
-        jobs.iter().map(|job| (job["id"].as_str().unwrap().to_owned(), job["attempts"].as_u64().unwrap())).collect();
+    let done: BTreeMap<_, _> = jobs.iter().map(|job| (job["id"].as_str().unwrap().to_owned(), job["attempts"].as_u64().unwrap())).collect();
     assert_eq!(done.len(), jobs.len());
     done
 }
