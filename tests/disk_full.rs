@@ -17,13 +17,13 @@ use tempfile::TempDir;
 use crate::support::{Host, text};
 
 /// Tells the process inside how its disk is small: `tmpfs` or `limit`.
-const SMALL: &str = "SKEP_TEST_SMALL_DISK";
+pub const SMALL: &str = "SKEP_TEST_SMALL_DISK";
 const DISK_BYTES: u64 = 64 << 20;
 /// What the store may take of it in the scene.
 const ROOM_BYTES: u64 = 12 << 20;
 const VALUE_BYTES: usize = 60_000;
 
-/// Runs an ignored test of this module on a small disk, if such a disk can be had by `how`.
+/// Runs an ignored test, named with its module, on a small disk, if such a disk can be had by `how`.
 fn inside(how: &str, prepare: &[&str], scene: &str) -> bool {
     let folder = TempDir::new().unwrap();
     let [command, arguments @ ..] = prepare else { panic!("no command") };
@@ -31,7 +31,7 @@ fn inside(how: &str, prepare: &[&str], scene: &str) -> bool {
         .args(arguments)
         .arg(folder.path())
         .arg(std::env::current_exe().unwrap())
-        .args([&format!("disk_full::{scene}"), "--exact", "--ignored", "--nocapture"])
+        .args([scene, "--exact", "--ignored", "--nocapture"])
         .env(SMALL, how)
         .env("TMPDIR", folder.path())
         .stdin(Stdio::null())
@@ -51,36 +51,36 @@ const MOUNT: &str = r#"mount -t tmpfs -o size=64m,mode=700 tmpfs "$0" || exit 77
 /// Past the limit a write is to fail, not to end the process.
 const IGNORE: &str = r#"trap '' XFSZ; exec "$@""#;
 
-fn on_tmpfs(scene: &str) -> bool {
+pub fn on_tmpfs(scene: &str) -> bool {
     inside("tmpfs", &["unshare", "--mount", "sh", "-c", MOUNT], scene)
         || inside("tmpfs", &["unshare", "--mount", "--map-root-user", "sh", "-c", MOUNT], scene)
 }
 
 #[test]
 fn a_full_disk_is_told_harms_nothing_and_is_over_once_there_is_room() {
-    assert!(on_tmpfs("the_store") || inside("limit", &["sh", "-c", IGNORE], "the_store"), "no way to make writes fail here");
+    assert!(on_tmpfs("disk_full::the_store") || inside("limit", &["sh", "-c", IGNORE], "disk_full::the_store"), "no way to make writes fail here");
 }
 
 #[test]
 fn the_host_stays_up_on_a_full_disk() {
-    if !on_tmpfs("the_host") {
+    if !on_tmpfs("disk_full::the_host") {
         println!("not shown here: it takes a tmpfs, which this user may not mount");
     }
 }
 
 /// A disk that can be full, and not.
-struct Disk {
+pub struct Disk {
     limit: bool,
     ballast: PathBuf,
 }
 
 impl Disk {
-    fn here(how: &str, folder: &Path) -> Self {
+    pub fn here(how: &str, folder: &Path) -> Self {
         Self { limit: how == "limit", ballast: folder.join("ballast") }
     }
 
     /// Leaves `bytes` of room.
-    fn fill(&self, bytes: u64) {
+    pub fn fill(&self, bytes: u64) {
         if self.limit {
             return limit_files(Some(bytes / 2));
         }
@@ -92,7 +92,7 @@ impl Disk {
         fs::write(&self.ballast, vec![1; usize::try_from(free() - bytes).unwrap()]).unwrap();
     }
 
-    fn empty(&self) {
+    pub fn empty(&self) {
         if self.limit {
             return limit_files(None);
         }

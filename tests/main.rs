@@ -43,6 +43,7 @@ mod cloner; // reference system 2, the cloner worker: whole and exact over kills
 mod counter; // reference system 5, the distributed counter, and its faults not to copy
 mod disk_full; // a disk without room: told, harmless, over once there is some
 mod examples; // the manifests that ship, all running
+mod faults; // kill -9 in a loop, traps, clocks that jump, full disks, late holders: nothing answered for is lost
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
 mod keep; // backup, restore, damaged files: refused, named, brought back
 mod pinger; // reference system 4, the canary, and its faults not to copy

@@ -165,6 +165,7 @@ impl Control {
                     Ok(())
                 }
                 Work::Kv(op) => {
+                    self.jobs.notice(&transaction, op.moment)?;
                     let statements = match &mut kv_statements {
                         Some(statements) => statements,
                         none => none.insert(kv::Statements::prepare(&self.db)?),

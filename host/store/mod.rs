@@ -178,7 +178,6 @@ impl Store {
 
     /// The same with a clock and a jitter of the caller's.
     pub fn open_in(settings: StoreSettings, surroundings: Surroundings) -> Result<Store, StoreError> {
-        let clock = surroundings.clock;
         database::require_sqlite()?;
         let path = settings.dir.join(CONTROL);
         let folder = settings.dir.join(HISTORY);
@@ -197,7 +196,7 @@ impl Store {
             history: history.clone(),
             asked: Semaphore::new(ASKED_AT_ONCE),
             readers: Readers::new(&path, &folder),
-            kv: kv::Room::new(clock),
+            kv: kv::Room::new(),
             writers: Mutex::default(),
         };
         let writers = vec![writer::spawn("store", opened.control, control)?, writer::spawn("history", kept, history)?];

@@ -54,11 +54,11 @@ impl Core {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn moment(&self) -> Moment {
+    pub(in crate::store) fn moment(&self) -> Moment {
         self.timeline.moment(self.clock.now(), self.clock.wall())
     }
 
-    pub(super) fn timeline(&self) -> Timeline {
+    pub(in crate::store) fn timeline(&self) -> Timeline {
         self.timeline
     }
 
@@ -90,6 +90,12 @@ impl Core {
 
     pub(super) fn skewed(&self, skew: i64) {
         self.skew.store(skew, Ordering::Relaxed);
+    }
+
+    /// Now, by the wall clock as it was seen last: times that are shown don't flicker.
+    pub(in crate::store) fn seen(&self) -> Moment {
+        let line = self.moment().line;
+        Moment { line, wall: line.saturating_add(self.skew.load(Ordering::Relaxed)) }
     }
 
     /// A time on the line, as the wall clock would say it.

@@ -123,9 +123,8 @@ impl Writer {
 
     /// Within the transaction. An error fails the whole batch.
     pub fn perform(&mut self, db: &Connection, op: &mut Op) -> rusqlite::Result<()> {
-        if let Some(skew) = op.moment().and_then(|moment| moment.jumped(self.batch.skew.unwrap_or(self.skew))) {
-            rows::keep_skew(db, skew)?;
-            self.batch.skew = Some(skew);
+        if let Some(moment) = op.moment() {
+            self.notice(db, moment)?;
         }
         match op {
             Op::Push { jobs, moment, reply } => self.push(db, jobs, *moment, reply),
@@ -146,6 +145,15 @@ impl Writer {
             Op::Due { moment } => self.due(db, *moment),
             Op::Starts | Op::Refill => Ok(()),
         }
+    }
+
+    /// Keeps a jump of the wall clock, whoever sees it first.
+    pub fn notice(&mut self, db: &Connection, moment: Moment) -> rusqlite::Result<()> {
+        if let Some(skew) = moment.jumped(self.batch.skew.unwrap_or(self.skew)) {
+            rows::keep_skew(db, skew)?;
+            self.batch.skew = Some(skew);
+        }
+        Ok(())
     }
 
     /// Last in the transaction: attempts that have begun, and the counts.

@@ -2,6 +2,7 @@
 //!
 //! Must not know workers: who may touch which bucket is decided before. Changes go through the writer of control.db in the order of the
 //! calls; [`Kv::get`] reads in line, on a connection that never waits for the writer: what was answered is committed, so it is seen.
+//! Times to live run on the queue's time line, which a jump of the wall clock does not move.
 
 mod read;
 mod sweep;
@@ -13,8 +14,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{MAX_SPAN, Store, StoreError, control, rows::millis};
-use crate::{clock::Clock, facts::BucketView};
+use super::{MAX_SPAN, Store, StoreError, control};
+use crate::facts::BucketView;
 
 use self::write::{Act, Slot};
 pub(super) use self::write::{Ledger, Op, STEP, Statements};
@@ -108,22 +109,21 @@ pub trait Kv: Send + Sync + 'static {
 /// What the store's handle keeps for its key-value side.
 #[derive(Debug)]
 pub(super) struct Room {
-    clock: Clock,
     /// A permit a byte that waits for the writer.
     waiting: Arc<Semaphore>,
     timer: sweep::Timer,
 }
 
 impl Room {
-    pub fn new(clock: Clock) -> Self {
-        Self { clock, waiting: Arc::new(Semaphore::new(WAITING_BYTES)), timer: sweep::Timer::default() }
+    pub fn new() -> Self {
+        Self { waiting: Arc::new(Semaphore::new(WAITING_BYTES)), timer: sweep::Timer::default() }
     }
 }
 
 impl Kv for Store {
     fn get(&self, bucket: &str, key: &str) -> BoxFuture<'static, Result<Option<KvEntry>, StoreError>> {
         let found = self.0.control.open().and_then(|()| {
-            let now = millis(self.0.kv.clock.wall());
+            let now = self.jobs_core().seen();
             self.0.readers.in_line(|db| read::get(db, bucket, key, now))
         });
         Box::pin(std::future::ready(found))
@@ -173,7 +173,7 @@ impl Kv for Store {
     ) -> BoxFuture<'static, Result<Vec<KvEntry>, StoreError>> {
         let (store, bucket, prefix) = (self.clone(), bucket.to_owned(), prefix.to_owned());
         Box::pin(async move {
-            let now = millis(store.0.kv.clock.wall());
+            let now = store.jobs_core().seen();
             let list = move |db: &_| read::entries(db, &bucket, &prefix, after.as_deref(), limit.min(MAX_MANY), now);
             store.0.readers.control(store.0.control.clone(), list).await
         })
@@ -182,7 +182,7 @@ impl Kv for Store {
     fn buckets(&self) -> BoxFuture<'static, Result<Vec<BucketView>, StoreError>> {
         let store = self.clone();
         Box::pin(async move {
-            let now = millis(store.0.kv.clock.wall());
+            let now = store.jobs_core().seen().line;
             store.0.readers.control(store.0.control.clone(), move |db| read::buckets(db, now)).await
         })
     }
@@ -220,7 +220,7 @@ impl Store {
         room: Option<OwnedSemaphorePermit>,
     ) -> Result<oneshot::Receiver<Result<(), StoreError>>, StoreError> {
         let (reply, answered) = oneshot::channel();
-        let op = Op { bucket: Arc::from(bucket), act, now: millis(self.0.kv.clock.wall()), _room: room };
+        let op = Op { bucket: Arc::from(bucket), act, moment: self.jobs_core().moment(), _room: room };
         self.0.control.ask(control::Work::Kv(Box::new(op)), reply)?;
         Ok(answered)
     }
@@ -246,7 +246,7 @@ impl Store {
         }
         // Rounded up: a key never goes before its time.
         let span = i64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
-        Ok(Some(millis(self.0.kv.clock.wall()).saturating_add(span)))
+        Ok(Some(self.jobs_core().moment().line.saturating_add(span)))
     }
 }
 

@@ -6,16 +6,19 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    super::rows::{timestamp, unsigned},
+    super::{
+        jobs::timeline::Moment,
+        rows::{timestamp, unsigned},
+    },
     KvEntry, MAX_LISTED_BYTES,
 };
 use crate::facts::BucketView;
 
 const COLUMNS: &str = "key, value, revision, expires_at";
 
-pub(super) fn get(db: &Connection, bucket: &str, key: &str, now: i64) -> rusqlite::Result<Option<KvEntry>> {
+pub(super) fn get(db: &Connection, bucket: &str, key: &str, now: Moment) -> rusqlite::Result<Option<KvEntry>> {
     let sql = "SELECT key, value, revision, expires_at FROM kv WHERE bucket = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
-    db.query_row(sql, params![bucket, key, now], entry).optional()
+    db.query_row(sql, params![bucket, key, now.line], |row| entry(row, now)).optional()
 }
 
 /// By key in byte order, which is how SQLite compares text.
@@ -25,7 +28,7 @@ pub(super) fn entries(
     prefix: &str,
     after: Option<&str>,
     limit: usize,
-    now: i64,
+    now: Moment,
 ) -> rusqlite::Result<Vec<KvEntry>> {
     let (compare, from) = match after {
         Some(after) if after >= prefix => (">", after),
@@ -37,7 +40,7 @@ pub(super) fn entries(
     let mut found = Vec::new();
     let mut bytes = 0;
     let mut query = db.prepare(&sql)?;
-    let rows = query.query_map(params![bucket, from, now, i64::try_from(limit).unwrap_or(i64::MAX)], entry)?;
+    let rows = query.query_map(params![bucket, from, now.line, i64::try_from(limit).unwrap_or(i64::MAX)], |row| entry(row, now))?;
     for row in rows {
         let row = row?;
         bytes += row.key.len() + row.value.len();
@@ -69,11 +72,11 @@ pub(super) fn next_expiry(db: &Connection) -> rusqlite::Result<Option<i64>> {
     db.query_row("SELECT min(expires_at) FROM kv WHERE expires_at IS NOT NULL", [], |row| row.get(0))
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<KvEntry> {
+fn entry(row: &Row<'_>, now: Moment) -> rusqlite::Result<KvEntry> {
     Ok(KvEntry {
         key: row.get(0)?,
         value: Bytes::from(row.get::<_, Vec<u8>>(1)?),
         revision: unsigned(row.get(2)?),
-        expires_at: row.get::<_, Option<i64>>(3)?.map(timestamp),
+        expires_at: row.get::<_, Option<i64>>(3)?.map(|at| timestamp(at.saturating_add(now.skew()))),
     })
 }

@@ -7,10 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::AbortHandle;
 
 use super::{
-    super::{
-        Store, StoreError,
-        rows::{millis, timestamp},
-    },
+    super::{Store, StoreError},
     read::next_expiry,
     write::{Act, Slot},
 };
@@ -34,8 +31,8 @@ impl Store {
     /// Sees to it that what expires at `at` goes soon after. Without a runtime, changes sweep in passing.
     pub(super) fn sweep_at(&self, at: i64) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let clock = self.0.kv.clock;
-        let due = at.max(millis(clock.wall()).saturating_add(GATHER_MS));
+        let due = at.max(self.jobs_core().moment().line.saturating_add(GATHER_MS));
+        let until = self.jobs_core().timeline().instant(due);
         let mut timer = self.0.kv.timer.0.lock().unwrap_or_else(PoisonError::into_inner);
         if timer.as_ref().is_some_and(|(armed, task)| *armed <= due && !task.is_finished()) {
             return;
@@ -43,7 +40,7 @@ impl Store {
         // A store that nobody holds must end: its timer doesn't hold it either.
         let store = Arc::downgrade(&self.0);
         let task = runtime.spawn(async move {
-            tokio::time::sleep_until(clock.instant_of(timestamp(due))).await;
+            tokio::time::sleep_until(until).await;
             if let Some(store) = store.upgrade() {
                 Store(store).sweep().await;
             }
@@ -59,7 +56,7 @@ impl Store {
         self.0.kv.timer.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         loop {
             match self.sweep_slice().await {
-                Ok(Some(next)) if next > millis(self.0.kv.clock.wall()) => return self.sweep_at(next),
+                Ok(Some(next)) if next > self.jobs_core().moment().line => return self.sweep_at(next),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(StoreError::Closed) => return,
                 // The writer said why; what is left goes with the next change, or at the next start.

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Statement, params};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    super::{StoreError, control::aside, rows::unsigned},
+    super::{StoreError, control::aside, jobs::timeline::Moment, rows::unsigned},
     Expect, MAX_BUCKET_BYTES, MAX_BUCKET_KEYS, Sums, Swapped, read,
 };
 
@@ -23,7 +23,7 @@ pub(in crate::store) const STEP: &str = "
         bucket TEXT NOT NULL,
         key TEXT NOT NULL,
         revision INTEGER NOT NULL,
-        expires_at INTEGER, -- milliseconds since 1970; NULL: never
+        expires_at INTEGER, -- on the queue's time line; NULL: never
         value BLOB NOT NULL,
         PRIMARY KEY (bucket, key)
     ) WITHOUT ROWID;
@@ -51,8 +51,8 @@ const NUMBER_BYTES: usize = 20;
 pub(in crate::store) struct Op {
     pub bucket: Arc<str>,
     pub act: Act,
-    /// The caller's time, in milliseconds since 1970.
-    pub now: i64,
+    /// The caller's time.
+    pub moment: Moment,
     /// Given back with the op: what it holds in memory is bounded.
     pub _room: Option<OwnedSemaphorePermit>,
 }
@@ -199,7 +199,7 @@ impl Ledger {
 
     /// Does one op. An error leaves nothing of it behind.
     pub fn apply(&mut self, db: &Connection, statements: &mut Statements<'_>, op: &Op) -> rusqlite::Result<()> {
-        let Op { bucket, act, now, .. } = op;
+        let Op { bucket, act, moment: Moment { line: now, .. }, .. } = op;
         if !self.swept && self.next_expiry(db)? <= *now {
             self.swept = true;
             self.sweep(db, *now)?;
