@@ -76,7 +76,8 @@ async fn push_a_million(host: &Host) {
     let jobs: Vec<_> = (0..1_000).map(|_| json!({ "payload": "x".repeat(100) })).collect();
     let body = Bytes::from(json!({ "jobs": jobs }).to_string());
     for _ in 0..1_000 {
-        let request = Request::post("/api/v1/queues/bench/jobs").header("host", "skep").body(Full::new(body.clone())).unwrap();
+        let request = Request::post("/api/v1/queues/bench/jobs").header("host", "skep").header("content-type", "application/json");
+        let request = request.body(Full::new(body.clone())).unwrap();
         let response = api.send_request(request).await.unwrap();
         let status = response.status();
         let answer = response.into_body().collect().await.unwrap().to_bytes();

@@ -39,7 +39,8 @@ impl Serve {
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let program = std::env::var_os("WASMTIME").unwrap_or_else(|| "wasmtime".into());
         let child = Command::new(program)
-            .args(["serve", "--addr", &address.to_string()])
+            // A component of Rust's standard library asks for wasi:cli, too.
+            .args(["serve", "-Scli", "--addr", &address.to_string()])
             .arg(plugins().join("hello.wasm"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
