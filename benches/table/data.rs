@@ -78,6 +78,7 @@ async fn push_a_million(host: &Host) {
     for _ in 0..1_000 {
         let request = Request::post("/api/v1/queues/bench/jobs").header("host", "skep").header("content-type", "application/json");
         let request = request.body(Full::new(body.clone())).unwrap();
+        api.ready().await.unwrap();
         let response = api.send_request(request).await.unwrap();
         let status = response.status();
         let answer = response.into_body().collect().await.unwrap().to_bytes();
