@@ -53,6 +53,7 @@ host: setup ## Build the host (release)
 	cargo build $(CARGO_FLAGS) --release
 
 bench: host plugins ## Measure: one table, with the machine's facts
+	@command -v wrk >/dev/null || $(call offer,wrk)
 	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo bench $(CARGO_FLAGS)
 
 fmt: ## Format everything
@@ -72,6 +73,9 @@ setup:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer, see https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing (SQLite is built in): install gcc or clang" >&2; exit 1; }
 	@[ -d "$$(rustc --print sysroot)/lib/rustlib/$(WASM)/lib" ] || rustup target add $(WASM)
+
+# $(call offer,PACKAGE): installed where that needs nobody's password; else the command, and the rows that want it are skipped.
+offer = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y $(1); } || echo "$(1) is missing: sudo apt-get install $(1)" >&2
 
 # $(call put,FROM,TO): TO becomes FROM in one step, so that a running host never sees half a file; the same bytes are left alone,
 # so that it sees no change where there is none.

@@ -23,6 +23,7 @@ use skep::{
     manifest::{Parser, spec::WorkerSpec},
     store::{Store, StoreSettings},
     supervise::{Deployment, Services, Supervisor},
+    trigger::jobs::Feeders,
     worker::{Component, Components, Context, Engines, Purpose},
 };
 
@@ -40,6 +41,7 @@ pub struct Bench {
     pub engines: Arc<Engines>,
     pub components: Components,
     pub supervisor: Supervisor,
+    pub feeders: Feeders,
     pub checks: Checks,
     pub http: Arc<Client>,
     pub store: Store,
@@ -55,7 +57,7 @@ impl Bench {
     }
 
     pub async fn on(engines: Arc<Engines>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = disk();
         let clock = Clock::system();
         let settings = StoreSettings { dir: folder.path().to_owned(), history_bytes: 64 << 20, history_days: 7 };
         let store = Store::open(settings).unwrap();
@@ -73,31 +75,24 @@ impl Bench {
             directory: OnceLock::new(),
             rates: OnceLock::new(),
         });
+        let limiters = capabilities.limiters.clone();
         let services = Services::new(engines.clone(), clock, journal.clone(), checks.clone(), store.clone(), capabilities.clone(), false);
-        Self {
-            engines,
-            components,
-            supervisor: Supervisor::new(services),
-            checks,
-            http,
-            store,
-            journal,
-            clock,
-            capabilities,
-            _folder: folder,
-        }
+        let supervisor = Supervisor::new(services);
+        let feeders = Feeders::new(supervisor.clone(), Arc::new(store.clone()), limiters, clock);
+        Self { engines, components, supervisor, feeders, checks, http, store, journal, clock, capabilities, _folder: folder }
     }
 
     pub async fn component(&self, guest: &str) -> Arc<Component> {
         self.components.load_file(&plugins().join(format!("{guest}.wasm"))).await.unwrap()
     }
 
-    /// Declares workers as a manifest does, and runs them.
+    /// Declares workers as a manifest does, runs them, and feeds those that have a queue.
     pub async fn run(&self, text: &str) {
         for spec in workers(text) {
             let component = self.component(spec.run.component.strip_suffix(".wasm").unwrap()).await;
             let outbound = self.http.closed(&spec.name);
-            self.supervisor.create(Deployment { spec, component, held_back: None }, outbound);
+            self.supervisor.create(Deployment { spec: spec.clone(), component, held_back: None }, outbound);
+            self.feeders.set(&spec);
         }
     }
 
@@ -141,6 +136,11 @@ impl Bench {
 pub fn workers(text: &str) -> Vec<Arc<WorkerSpec>> {
     let parsed = Parser::new(None).parse("bench.toml", text);
     parsed.spec.unwrap_or_else(|| panic!("{:?}", parsed.problems)).workers
+}
+
+/// A folder beside the build, as a data folder would be on a disk: the system's temporary folder is often memory.
+pub fn disk() -> tempfile::TempDir {
+    tempfile::TempDir::new_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap()
 }
 
 /// The value below which the share `p` of all values lies.

@@ -11,18 +11,20 @@ use serde_json::Value;
 
 use crate::{
     Row,
-    support::{percentile, plugins, status_kib},
+    support::{disk, percentile, plugins, status_kib},
 };
 
 /// A host of the bench's own; dropping it ends the process.
 pub struct Host {
     child: Child,
     pub folder: tempfile::TempDir,
+    /// Where its workers' routes are served.
+    pub listen: String,
 }
 
 impl Host {
     pub fn folder(guests: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = disk();
         for name in ["manifests", "plugins"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
@@ -43,9 +45,15 @@ impl Host {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap() == "ready"), "the host did not get ready");
-        Self { child, folder }
+        let mut listen = String::new();
+        let ready = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).any(|line| {
+            if let Some(address) = line.strip_prefix("listen ") {
+                address.clone_into(&mut listen);
+            }
+            line == "ready"
+        });
+        assert!(ready, "the host did not get ready");
+        Self { child, folder, listen }
     }
 
     pub fn pid(&self) -> u32 {

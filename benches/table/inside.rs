@@ -1,4 +1,4 @@
-//! Rows measured inside one process: events, calls, crashes, residents.
+//! Rows measured inside one process: events, calls from outside and from worker to worker, crashes, residents.
 
 use std::time::{Duration, Instant};
 
@@ -12,22 +12,26 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(10);
 const RESIDENTS: u32 = 10_000;
 
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
-fn micros(duration: Duration) -> String {
-    format!("{:.1} µs", duration.as_secs_f64() * 1e6)
-}
-
-pub fn events() -> Vec<Row> {
-    let runtime = runtime();
-    // The schedule of a host with work keeps a timer armed; the first timer of an idle runtime costs a wake-up of its own.
+/// The schedule of a host with work keeps a timer armed; the first timer of an idle runtime costs a wake-up of its own.
+pub fn keep_armed(runtime: &tokio::runtime::Runtime) {
     runtime.spawn(async {
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
+}
+
+pub fn micros(duration: Duration) -> String {
+    format!("{:.1} µs", duration.as_secs_f64() * 1e6)
+}
+
+pub fn events() -> Vec<Row> {
+    let runtime = runtime();
+    keep_armed(&runtime);
     let measured = async {
         let bench = Bench::new().await;
         let purpose = bench.purpose(&bench.component("echo").await);
@@ -86,6 +90,39 @@ pub fn events() -> Vec<Row> {
             calls50 <= Duration::from_nanos(1_500),
         ),
     ]
+}
+
+/// A worker that calls another, many times in one event of its own; what the event itself costs is taken off.
+pub fn registry() -> Vec<Row> {
+    const CALLS: u32 = 1_000;
+    let runtime = runtime();
+    keep_armed(&runtime);
+    let measured = async {
+        let bench = Bench::new().await;
+        bench.run("[[worker]]\nname = \"answers\"\ncomponent = \"echo.wasm\"\n").await;
+        bench.run("[[worker]]\nname = \"asks\"\ncomponent = \"probe.wasm\"\ngrants = { call = [\"answers\"] }\n").await;
+        bench.running(2).await;
+        let relay = async |calls: u32| {
+            let start = Instant::now();
+            let answer = bench.supervisor.call("asks", None, "relay".into(), format!("{calls} answers").into(), DEADLINE).await;
+            assert_eq!(answer.unwrap().unwrap(), calls.to_string().into_bytes());
+            start.elapsed()
+        };
+        let mut each = Vec::new();
+        for _ in 0..1_000 {
+            let empty = relay(0).await;
+            each.push(relay(CALLS).await.saturating_sub(empty) / CALLS);
+        }
+        each
+    };
+    let mut each = runtime.block_on(runtime.spawn(measured)).unwrap();
+    let p50 = percentile(&mut each, 0.5);
+    vec![Row::new(
+        "registry call, worker to worker, p50 (p99) of means over 1,000 calls",
+        format!("{:.2} µs ({:.2} µs)", p50.as_secs_f64() * 1e6, percentile(&mut each, 0.99).as_secs_f64() * 1e6),
+        "3 µs",
+        p50 <= Duration::from_micros(3),
+    )]
 }
 
 pub fn residents() -> Vec<Row> {

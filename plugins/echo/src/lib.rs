@@ -1,10 +1,10 @@
-//! The smallest useful worker: a tick does nothing, a call is answered with its own payload.
+//! The smallest useful worker: a tick does nothing, a call is answered with its own payload, a job is done as it comes.
 //!
 //! Benches measure the host with it and a newcomer can start from it, so it must stay free of work, logging and dependencies.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bindings::exports::skep::worker::{call_handler, lifecycle, schedule_handler};
+use bindings::exports::skep::worker::{call_handler, job_handler, lifecycle, schedule_handler};
 
 /// What wit-bindgen makes of the world.
 #[allow(unsafe_code, reason = "generated: the component ABI passes raw memory")]
@@ -17,6 +17,7 @@ mod bindings {
             world echo {
                 include skep:worker/scheduled@0.1.0;
                 include skep:worker/callable@0.1.0;
+                include skep:worker/queued@0.1.0;
             }
         ",
         generate_all,
@@ -51,6 +52,12 @@ impl call_handler::Guest for Echo {
             "count" => Ok(calls.to_string().into_bytes()),
             _ => Ok(payload),
         }
+    }
+}
+
+impl job_handler::Guest for Echo {
+    fn handle(_item: job_handler::Job) -> Result<Option<Vec<u8>>, job_handler::JobError> {
+        Ok(None)
     }
 }
 

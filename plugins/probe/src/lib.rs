@@ -2,7 +2,8 @@
 //!
 //! A **call**'s method is a function of an import (`queue.push`, `kv.increment`; [`methods`] lists them all), its payload the
 //! arguments as a JSON object. It answers `{"ok": …}`, or `{"error": "denied", "sentence": "…"}` where the host said no; an `err`
-//! is a mistake in the request itself. A **job**'s payload says how to handle it: [`instructions`]. A **message**, the config's
+//! is a mistake in the request itself. `relay` takes no JSON: its payload is `TIMES WORKER`, and it calls that worker so often, for benches.
+//! A **job**'s payload says how to handle it: [`instructions`]. A **message**, the config's
 //! `tick` and the config's `init` take instructions too. Must not be deployed for anything but tests.
 
 use std::{
@@ -15,7 +16,10 @@ use std::{
 
 use bindings::{
     exports::skep::worker::{call_handler, job_handler, lifecycle, message_handler, schedule_handler},
-    skep::worker::log::{Level, write},
+    skep::worker::{
+        log::{Level, write},
+        registry,
+    },
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -85,6 +89,17 @@ fn plain(end: Result<Vec<u8>, End>) -> Result<(), String> {
     }
 }
 
+/// Calls a worker many times, one call after the other, and nothing else; answers how many.
+fn relay(payload: &[u8]) -> Result<Vec<u8>, String> {
+    let text = str::from_utf8(payload).map_err(|error| error.to_string())?;
+    let (times, worker) = text.split_once(' ').ok_or("relay takes TIMES WORKER")?;
+    let times: u32 = times.parse().map_err(|error| format!("{times}: {error}"))?;
+    for _ in 0..times {
+        registry::call(worker, "echo", b"x", 1_000).map_err(|error| error.to_string())?;
+    }
+    Ok(times.to_string().into_bytes())
+}
+
 struct Probe;
 
 impl lifecycle::Guest for Probe {
@@ -117,8 +132,10 @@ impl schedule_handler::Guest for Probe {
 impl call_handler::Guest for Probe {
     fn call(method: String, payload: Vec<u8>) -> Result<Vec<u8>, String> {
         counted();
-        if method == "echo" {
-            return Ok(payload);
+        match method.as_str() {
+            "echo" => return Ok(payload),
+            "relay" => return relay(&payload),
+            _ => {}
         }
         let arguments = match payload.is_empty() {
             true => json!({}),
