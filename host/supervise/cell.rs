@@ -267,9 +267,9 @@ impl Cell {
         self.running
     }
 
-    /// No event more could be handled now.
+    /// No event more could be handled before one of those at work is over.
     pub fn full(&self) -> bool {
-        self.running >= self.shape.room
+        self.running >= self.shape.room || self.control.is_some() && self.running > 0
     }
 
     pub fn waiting(&self) -> usize {
