@@ -139,6 +139,8 @@ pub struct EventCounts {
     pub failed: u64,
     /// Ended by a trap (timeouts and out-of-memory included).
     pub trapped: u64,
+    /// Topic messages it could not take: it was down, or its mailbox full.
+    pub missed_messages: u64,
 }
 
 /// One worker, as `skep get workers -o json` and the API show it.

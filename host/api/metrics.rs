@@ -87,6 +87,9 @@ fn workers(text: &mut Text, all: &[WorkerView]) {
         put(&[("result", "ok")], whole(one.events.ok));
         put(&[("result", "failed")], whole(one.events.failed));
         put(&[("result", "trapped")], whole(one.events.trapped));
+        if one.events.missed_messages > 0 {
+            put(&[("result", "missed-message")], whole(one.events.missed_messages));
+        }
     });
     text.each("skep_worker_ticks_missed_total", "counter", "Ticks skipped because the one before still ran", shown(), |one, put| {
         if let Some(schedule) = &one.schedule {

@@ -173,6 +173,14 @@ impl Component {
         if run.http.is_some() && !self.surface.http {
             return missing("http", "wasi:http/incoming-handler");
         }
+        let service = run.command.is_some() && run.schedule.is_none();
+        if service && (run.jobs.is_some() || run.http.is_some() || !run.topics.is_empty()) {
+            return Err(
+                "command without a schedule runs for as long as the worker lives and takes no jobs, requests or messages; give it a \
+                        schedule, or declare them on a worker of their own"
+                    .to_owned(),
+            );
+        }
         let only_called =
             run.schedule.is_none() && run.jobs.is_none() && run.http.is_none() && run.topics.is_empty() && run.command.is_none();
         if only_called && !self.surface.call {
