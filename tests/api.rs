@@ -62,7 +62,7 @@ pub fn worker(name: &str, state: WorkerState) -> WorkerView {
         }),
         since: at,
         instance: InstanceMode::PerEvent,
-        events: EventCounts { ok: 10, failed: 1, trapped: 2 },
+        events: EventCounts { ok: 10, failed: 1, trapped: 2, missed_messages: 3 },
         memory_peak_bytes: 3 << 20,
         file: "watch.toml".into(),
         line: 1,
