@@ -18,7 +18,7 @@ GUESTS := $(filter-out $(LIBRARIES),$(notdir $(patsubst %/Cargo.toml,%,$(wildcar
 # What has tests of its own that run natively: plugins' pure modules, and the crates in which some keep them.
 NATIVE := chunk-cloner cloning counter exchange market permuter pinger poller task-splitter work-api
 # Plugins that misbehave on purpose: tests need them, nobody else.
-FAULTS := crash flood hog probe snoop spin unruly
+FAULTS := crash flood hog probe snoop spin tool unruly
 SHIPPED := $(filter-out $(FAULTS),$(GUESTS))
 STAGED := $(TARGET)/plugins
 

@@ -58,7 +58,10 @@ pub fn on_tmpfs(scene: &str) -> bool {
 
 #[test]
 fn a_full_disk_is_told_harms_nothing_and_is_over_once_there_is_room() {
-    assert!(on_tmpfs("disk_full::the_store") || inside("limit", &["sh", "-c", IGNORE], "disk_full::the_store"), "no way to make writes fail here");
+    assert!(
+        on_tmpfs("disk_full::the_store") || inside("limit", &["sh", "-c", IGNORE], "disk_full::the_store"),
+        "no way to make writes fail here"
+    );
 }
 
 #[test]

@@ -38,22 +38,28 @@ mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 // The whole host, through the real binary.
 mod appliance; // `skep up`: what it announces, how it ends, who may ask it what
 mod bad_input; // every kind of bad manifest and component, by drop, check and apply
+mod bad_work; // bad input while it runs: each the documented answer, nothing lost, nobody harmed; what stands elsewhere, by name
 mod bounds; // guest bounds: named in errors and traps, noticed by nobody else
 mod cloner; // reference system 2, the cloner worker: whole and exact over kills, and its faults not to copy
+mod command; // ordinary programs: cron jobs and services, and what their ends mean
 mod counter; // reference system 5, the distributed counter, and its faults not to copy
 mod disk_full; // a disk without room: told, harmless, over once there is some
 mod examples; // the manifests that ship, all running
 mod faults; // kill -9 in a loop, traps, clocks that jump, full disks, late holders: nothing answered for is lost
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
 mod keep; // backup, restore, damaged files: refused, named, brought back
+mod lazy; // nothing is made before the first event, and nothing is missed because of it
 mod pinger; // reference system 4, the canary, and its faults not to copy
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod poller_more; // its config, key by key; mistakes; many URLs
 mod queues; // queues, keys and limiters from outside: verbs, HTTP, kill -9
 mod recovery; // one replica, one event: quarantine, why, records, live streams
+mod registry; // calls in loops and in any graph: all come to an end
+mod replicas; // their number under load, kept in the manifest; who is busy
 mod sandbox; // what nobody granted stays shut, what a grant names opens; secrets
 mod scale; // ten thousand workers: counts and bounds, not times
 mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers
+mod topics; // messages: bounded, who misses some is named, grants
 mod watching; // checks over time: confirmed, silent, kept, forgotten, bounded
 mod work; // queue, kv, limiter, registry and topics as a guest meets them, in the real host
 mod work_api; // reference system 3, the work API, and its faults not to copy

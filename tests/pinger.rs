@@ -4,7 +4,7 @@ use std::{net::TcpListener, time::Duration};
 
 use serde_json::Value;
 
-use crate::support::{Host, eventually};
+use crate::support::{Host, eventually, web};
 
 /// A pinger with these machines, TOML of one table each.
 fn pinger(machines: &[&str]) -> String {
@@ -210,4 +210,52 @@ fn fault_all_watchers_start_at_once() {
     firsts.sort();
     let spread = Duration::try_from(firsts[19].duration_since(firsts[0])).unwrap();
     assert!(spread > Duration::from_millis(500), "spread over their interval: {spread:?}");
+}
+
+#[test]
+fn fault_the_list_is_fixed_when_the_page_opens() {
+    let host = Host::with(&["pinger"]);
+    host.drop_manifest("m.toml", &pinger(&[&machine("a", "127.0.0.1", "")]));
+    host.check_when("127.0.0.1", "up");
+    // What a page follows: a machine added later shows up in it, and one that was deleted is told of.
+    let watching = host.follow(&["events", "-f", "-n", "0"]);
+    let b = machine("b", "127.0.0.1", &format!("tcp = {}", closed_port()));
+    host.drop_manifest("m.toml", &pinger(&[&machine("a", "127.0.0.1", ""), &b]));
+    watching.until("1 created");
+    assert!(watching.until("-> down").contains("pinger/b"));
+    host.drop_manifest("m.toml", &pinger(&[&b]));
+    watching.until("1 removed");
+    eventually("the list follows", || (names(&host) == ["pinger/b"]).then_some(()));
+}
+
+#[test]
+fn fault_no_auth() {
+    let host = Host::with(&["pinger"]);
+    host.drop_manifest("m.toml", &pinger(&[&machine("a", "127.0.0.1", "")]));
+    host.check_when("127.0.0.1", "up");
+    let (reading, all) = (host.bearer("read.token"), host.bearer("admin.token"));
+    for (token, see, change) in [("", 401, 401), ("Bearer guessed", 401, 401), (&*reading, 200, 403), (&*all, 200, 202)] {
+        let headers = [("Authorization", token)];
+        assert_eq!(web::ask(&host.admin, "GET", "/api/v1/checks", &headers).status, see, "{token}");
+        let tick = web::ask(&host.admin, "POST", "/api/v1/workers/pinger%2Fa/tick", &headers);
+        assert_eq!(tick.status, change, "{token}: {tick:?}");
+    }
+}
+
+#[test]
+fn fault_no_alert() {
+    let dead = closed_port();
+    let host = Host::with(&["pinger"]);
+    let watching = host.follow(&["events", "-f", "-n", "0"]);
+    host.drop_manifest("m.toml", &pinger(&[&machine("nas", "127.0.0.1", &format!("tcp = {dead}\nevery = \"50ms\""))]));
+    let down = watching.until("check.changed");
+    assert!(down.contains(&format!("127.0.0.1:{dead}")) && down.contains("-> down") && down.contains("refuses connections"), "{down}");
+    let open = TcpListener::bind(("127.0.0.1", dead)).unwrap();
+    let up = watching.until("-> up");
+    assert!(up.contains("pinger/nas"), "{up}");
+    // Whatever sends alerts reads them here as well.
+    let (_, metrics) = host.api("/metrics");
+    let known = metrics.lines().any(|line| line.starts_with("skep_check_up{") && line.contains("pinger/nas") && line.ends_with(" 1"));
+    assert!(known, "{metrics}");
+    drop(open);
 }

@@ -136,7 +136,7 @@ const MAX_LINES: usize = 500;
 const UNFINISHED: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
 /// Plugins that misbehave on purpose. They ship with nothing, so they need no example.
-const FAULTS: &[&str] = &["crash", "flood", "hog", "probe", "snoop", "spin", "unruly"];
+const FAULTS: &[&str] = &["crash", "flood", "hog", "probe", "snoop", "spin", "tool", "unruly"];
 /// What plugins share: built into them, none of its own.
 const LIBRARIES: &[&str] = &["web"];
 

@@ -20,12 +20,19 @@ pub struct Caller {
 pub struct Chain {
     pub worker: Name,
     pub before: Option<Arc<Chain>>,
+    /// The call that led on from it, by a number no other has; none for requests over HTTP.
+    pub call: Option<u64>,
 }
 
 impl Caller {
-    /// The chain of an event that this one causes.
-    pub fn link(&self) -> Arc<Chain> {
-        Arc::new(Chain { worker: self.worker.clone(), before: self.chain.clone() })
+    /// The chain of an event that this one causes by a call.
+    pub fn link(&self, call: Option<u64>) -> Arc<Chain> {
+        Arc::new(Chain { worker: self.worker.clone(), before: self.chain.clone(), call })
+    }
+
+    /// The call that this event is the handler of.
+    pub fn serves(&self) -> Option<u64> {
+        self.chain.as_ref().and_then(|chain| chain.call)
     }
 }
 

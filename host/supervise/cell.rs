@@ -271,9 +271,10 @@ impl Cell {
         self.running
     }
 
-    /// No event more could be handled now.
+    /// No event more could be handled before one of those at work is over.
     pub fn full(&self) -> bool {
-        self.running >= self.shape.room || self.phase == Phase::Starting && self.driving
+        let changing = self.control.is_some() && self.running > 0;
+        self.running >= self.shape.room || changing || self.phase == Phase::Starting && self.driving
     }
 
     pub fn waiting(&self) -> usize {

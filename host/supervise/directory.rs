@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    iter,
     sync::{Arc, PoisonError, RwLock, Weak},
     time::Duration,
 };
@@ -54,16 +55,16 @@ impl Supervisor {
     /// Whether this event may wait for that replica. The chain is looked at by name, so that a loop is refused however many replicas
     /// and instances its workers have.
     pub(super) fn may_wait<'w>(&'w self, caller: &Caller, unit: &Unit, target: &Arc<Replica>) -> Result<Option<Waiting<'w>>, CallFault> {
-        let chain = caller.link();
-        if chain.workers().any(|worker| *worker == unit.name) {
-            let way: Vec<&str> = chain.workers().map(|worker| &**worker).collect();
+        let chain = || iter::once(&caller.worker).chain(caller.chain.iter().flat_map(|chain| chain.workers()));
+        if chain().any(|worker| *worker == unit.name) {
+            let way: Vec<&str> = chain().map(|worker| &**worker).collect();
             let way: Vec<&str> = way.into_iter().rev().chain([&*unit.name]).collect();
             return Err(CallFault::Cycle(format!("{} would wait for itself: {}", unit.name, way.join(" → "))));
         }
         let from = self.unit(&caller.worker).and_then(|unit| unit.replica(caller.replica));
         // An event of a worker that is gone meanwhile blocks nobody.
         let Some(from) = from else { return Ok(None) };
-        match self.services.waits.begin(&from, caller.event, target) {
+        match self.services.waits.begin(&from, caller.event, caller.serves(), target) {
             Some(waiting) => Ok(Some(waiting)),
             None => Err(CallFault::Cycle(format!(
                 "{} waits, in the end, for {}: neither would ever answer; let one of them cast instead of call",
@@ -97,9 +98,9 @@ impl Supervisor {
     ) -> Result<Vec<u8>, CallFault> {
         let (unit, replica, pinned) = self.target(name)?;
         callable(&unit, &method, &payload)?;
-        let _waiting = self.may_wait(caller, &unit, &replica)?;
+        let waiting = self.may_wait(caller, &unit, &replica)?;
         let (reply, answer) = oneshot::channel();
-        let event = Event::Call { method, payload, chain: Some(caller.link()) };
+        let event = Event::Call { method, payload, chain: Some(caller.link(waiting.as_ref().map(Waiting::call))) };
         let message = Message { event, due: self.services.clock.now(), reply: Reply::Caller(reply), tick: None, pinned };
         replica.post_here(&unit, &self.services, Box::new(message)).await.map_err(|(_, refusal)| fault(refusal))?;
         match tokio::time::timeout(deadline, answer).await {

@@ -112,7 +112,7 @@ impl Lane {
             Ok(incarnation) => self.replica.cell().incarnation = incarnation,
             Err(error) => return self.ended(Ended::Unavailable(format!("no epoch from the store: {error}")), &deployed, End::Start),
         }
-        let keeps = deployed.run().instance == InstanceMode::Resident || deployed.is_service();
+        let keeps = deployed.mode() == InstanceMode::Resident;
         if keeps {
             match self.instance(&deployed, None).await {
                 Ok(instance) => {
@@ -133,7 +133,7 @@ impl Lane {
     /// `chain`: whose calls led to the event it is made for.
     async fn instance(&self, deployed: &Deployed, chain: Option<Arc<Chain>>) -> Result<Instance, Box<Ended>> {
         let runtime = self.services.engines.get(deployed.deployment.component.kind);
-        let keeps = deployed.run().instance == InstanceMode::Resident || deployed.is_service();
+        let keeps = deployed.mode() == InstanceMode::Resident;
         let place =
             if keeps {
                 // A resident keeps its place: waiting for one could take for ever, so a full pool is an error that is shown.
@@ -157,6 +157,7 @@ impl Lane {
         let Message { event, due, mut reply, tick, .. } = message;
         reply.begin();
         let is_tick = matches!(event, Event::Tick { .. });
+        let call = event.chain().and_then(|chain| chain.call);
         let end = match event {
             Event::Http(_) => End::Request,
             _ => End::Event,
@@ -176,6 +177,9 @@ impl Lane {
             // Refused only where ticks can't be handled now: then it is not owed any more.
             offer_tick(&self.unit, &self.services, self.services.clock.now(), self.services.clock.wall());
         }
+        if let Some(call) = call {
+            self.services.waits.answered(call);
+        }
         reply_with(reply, gone);
     }
 
@@ -191,16 +195,27 @@ impl Lane {
                 self.answered(Some(instance), deployed, &handled.answer);
                 Ok(handled)
             }
-            Err(ended) => match (*ended, deployed.run().restart.policy) {
-                // A command that ran to its end, on schedule: its status is its answer.
-                (Ended::Exited { normal }, RestartPolicy::Permanent) if is_tick && deployed.run().command.is_some() => {
-                    let answer = if normal { Ok(Vec::new()) } else { Err("the command exited with a failure".to_owned()) };
-                    self.answered(None, deployed, &answer);
-                    Ok(Handled { answer, job: None })
-                }
-                (ended, _) => self.failed(ended, deployed, end),
+            Err(ended) => match *ended {
+                Ended::Exited { normal } if is_tick && deployed.run().command.is_some() => Ok(self.ran(normal, deployed)),
+                ended => self.failed(ended, deployed, end),
             },
         }
+    }
+
+    /// A command that ran to its end, on schedule: its status is its answer, and no crash whatever it is. Only whether there shall be
+    /// another run is the policy's.
+    fn ran(&mut self, normal: bool, deployed: &Arc<Deployed>) -> Handled {
+        let answer = if normal { Ok(Vec::new()) } else { Err("the command exited with a failure".to_owned()) };
+        self.answered(None, deployed, &answer);
+        let enough = match deployed.run().restart.policy {
+            RestartPolicy::Permanent => false,
+            RestartPolicy::Transient => normal,
+            RestartPolicy::Temporary => true,
+        };
+        if enough {
+            self.ended(Ended::Exited { normal }, deployed, End::Event);
+        }
+        Handled { answer, job: None }
     }
 
     fn failed(&mut self, ended: Ended, deployed: &Deployed, end: End) -> Gone {
@@ -267,7 +282,7 @@ impl Lane {
         let (now, wall, jitter) = (services.clock.now(), services.clock.wall(), services.jitter());
         // Of what ended: it may be an update that is waiting for this very end, and has nothing to do with it.
         let digest = deployed.deployment.component.digest.clone();
-        let mode = deployed.run().instance;
+        let mode = deployed.mode();
         let (verdict, failed, planned, incarnation) = {
             let mut cell = self.replica.cell();
             let planned = cell.control.is_some();
@@ -289,9 +304,11 @@ impl Lane {
             (verdict, failed, planned, cell.incarnation)
         };
         let sentence = services.journal.masked(ended.sentence());
+        // Done, and meant to be: nothing went wrong.
+        let well = verdict == Verdict::Stop && matches!(ended, Ended::Exited { normal: true });
         if let Ended::Crashed(crash) = ended {
             self.crashed(crash, incarnation);
-        } else {
+        } else if !well {
             unit.facts.set_error(&sentence);
         }
         let verb = |until: Instant| format!("next try in {}", super::short(until.saturating_duration_since(now)));
@@ -309,7 +326,10 @@ impl Lane {
                 services.journal.event("worker.quarantined", Level::Error, Some(&unit.name), message);
                 services.tell(Fact::Quarantined { worker: unit.name.clone(), digest });
             }
-            Verdict::Stop => services.journal.event("worker.stopped", Level::Warn, Some(&unit.name), format!("not restarted: {sentence}")),
+            Verdict::Stop => {
+                let level = if well { Level::Info } else { Level::Warn };
+                services.journal.event("worker.stopped", level, Some(&unit.name), format!("not restarted: {sentence}"));
+            }
         }
         unit.moved.notify_waiters();
         services.changed();

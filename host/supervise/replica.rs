@@ -51,7 +51,7 @@ impl std::fmt::Debug for Replica {
 impl Replica {
     pub fn new(number: u32, deployed: &Deployed, services: &Services) -> Self {
         let run = deployed.run();
-        let cell = Cell::new(Budget::new(run.restart, run.instance), Shape::of(run), services.clock.wall());
+        let cell = Cell::new(Budget::new(run.restart, deployed.mode()), Shape::of(run), services.clock.wall());
         Self { number, cell: Mutex::new(cell), held: Mutex::default(), wake: Notify::new(), log: OnceLock::new() }
     }
 
@@ -132,7 +132,7 @@ impl Replica {
     pub fn redeploy(self: &Arc<Self>, unit: &Arc<Unit>, services: &Arc<Services>, deployed: &Deployed) {
         let run = deployed.run();
         let mut cell = self.cell();
-        cell.redeploy(Budget::new(run.restart, run.instance), Shape::of(run));
+        cell.redeploy(Budget::new(run.restart, deployed.mode()), Shape::of(run));
         cell.ask(Control::Restart);
         drop(cell);
         self.kick(unit, services);

@@ -21,7 +21,7 @@ use crate::{
         ping::Pings,
         services::Rights,
     },
-    facts::{Level, Name},
+    facts::{InstanceMode, Level, Name},
     manifest::spec::RunSpec,
     worker::{Context, Purpose},
 };
@@ -43,6 +43,11 @@ pub struct Deployed {
 impl Deployed {
     pub fn run(&self) -> &RunSpec {
         &self.deployment.spec.run
+    }
+
+    /// Whether an instance lives on between events; a service's does whatever is written.
+    pub fn mode(&self) -> InstanceMode {
+        if self.is_service() { InstanceMode::Resident } else { self.run().instance }
     }
 
     /// Runs a command of its own, without a schedule.

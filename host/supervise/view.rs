@@ -78,7 +78,7 @@ pub(super) fn worker(unit: &Unit) -> WorkerView {
             missed: load(&facts.missed),
         }),
         since: cells.iter().map(|(_, since, _)| *since).max().unwrap_or_default(),
-        instance: spec.run.instance,
+        instance: deployed.mode(),
         events: EventCounts {
             ok: load(&facts.ok),
             failed: load(&facts.failed),
@@ -146,7 +146,19 @@ pub(super) fn why(unit: &Unit, clock: Clock) -> Why {
         let cell = replica.cell();
         cell.phase == Phase::Stopped && cell.drained
     });
+    // Lazy, and nothing has asked for it since it was made or came back.
+    let unasked = replicas.iter().all(|replica| {
+        let cell = replica.cell();
+        cell.phase == Phase::Starting && cell.state() == WorkerState::Running
+    });
     let (cause, remedy) = match state {
+        WorkerState::Running if unasked => match &last.error {
+            None => ("it starts at its first event (start = \"lazy\")".to_owned(), "nothing to do".to_owned()),
+            Some(error) => {
+                let cause = format!("it starts again at its next event (start = \"lazy\"); the last thing that went wrong: {error}");
+                (cause, format!("see: skep logs {name}"))
+            }
+        },
         WorkerState::Running => match &last.error {
             None => ("it runs and nothing went wrong since the host started".to_owned(), "nothing to do".to_owned()),
             Some(error) => (format!("it runs; the last thing that went wrong: {error}"), format!("see: skep logs {name}")),
@@ -164,6 +176,9 @@ pub(super) fn why(unit: &Unit, clock: Clock) -> Why {
             (format!("it can't start: {error}"), "mend config or component in its manifest; it is tried again by itself".to_owned())
         }
         WorkerState::Stopped if drained => ("it was drained".to_owned(), format!("skep restart {name}")),
+        WorkerState::Stopped if last.error.is_none() => {
+            ("it ended well, and its restart policy says not to run it again".to_owned(), format!("skep restart {name}"))
+        }
         WorkerState::Stopped => {
             (format!("its restart policy says not to run it again; last error: {error}"), format!("skep restart {name}"))
         }

@@ -28,7 +28,7 @@ use crate::{
 pub(super) async fn enter(guest: &Guest, store: &mut Store<State>, purpose: &Purpose, event: &Event) -> wasmtime::Result<Handled> {
     let answer = match event {
         Event::Job(event) => return job(guest, store, purpose, event).await,
-        Event::Tick { .. } if guest.command.is_some() && guest.schedule.is_none() => command(guest, store).await?,
+        Event::Tick { .. } if guest.is_program() => command(guest, store).await?,
         Event::Tick { scheduled, sequence, missed } => {
             let Some(guest) = &guest.schedule else { return Ok(lacks("schedule-handler")) };
             let info = schedule_handler::TickInfo {

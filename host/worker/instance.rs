@@ -66,6 +66,11 @@ pub(super) struct Guest {
 }
 
 impl Guest {
+    /// Its ticks are whole runs.
+    pub(super) fn is_program(&self) -> bool {
+        self.command.is_some() && self.schedule.is_none()
+    }
+
     fn load(component: &Component, mut store: impl AsContextMut, instance: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
         let mut store = store.as_context_mut();
         Ok(Self {
@@ -130,6 +135,10 @@ impl Instance {
         let errand = Errand { event: number, chain: event.chain().cloned(), job: event.job(), prepaid: event.prepaid() };
         let handled = entered(&mut self.store, &purpose, errand, async |store| enter(guest, store, &purpose, &event).await).await;
         match handled {
+            // A program that returned from `main` is as over as one that called `exit`.
+            Ok(handled) if self.guest.is_program() && matches!(event, Event::Tick { .. }) => {
+                Err(Box::new(Ended::Exited { normal: handled.answer.is_ok() }))
+            }
             Ok(handled) => Ok((self, handled)),
             Err(failure) => Err(Box::new(failure.ended(self.store, purpose, Stage::Event(event)))),
         }

@@ -143,7 +143,7 @@ impl State {
         }
         // Who asks other workers over HTTP, and on whose behalf.
         if errand.chain.is_some() || self.hooks.chain.before.is_some() {
-            self.hooks.chain = Arc::new(Chain { worker: self.hooks.chain.worker.clone(), before: errand.chain.clone() });
+            self.hooks.chain = Arc::new(Chain { worker: self.hooks.chain.worker.clone(), before: errand.chain.clone(), call: None });
         }
         self.scope.begin(errand.event, errand.chain, errand.job);
         self.log.begin();

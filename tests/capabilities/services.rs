@@ -149,8 +149,8 @@ fn refused(answer: Result<Vec<u8>, registry::CallError>) -> Result<Vec<u8>, Erro
 async fn a_call_carries_who_asks_and_whose_calls_led_there() {
     let world = World::new();
     let mut a = world.worker("a", grants("{ call = [\"b\"] }"));
-    let first = Arc::new(Chain { worker: "first".into(), before: None });
-    a.begin(9, Some(Arc::new(Chain { worker: "second".into(), before: Some(first) })), None);
+    let first = Arc::new(Chain { worker: "first".into(), before: None, call: None });
+    a.begin(9, Some(Arc::new(Chain { worker: "second".into(), before: Some(first), call: None })), None);
     assert_eq!(refused(registry::Host::call(&mut a, "b/2".into(), "m".into(), b"x".to_vec(), u64::MAX).await).unwrap(), b"x");
     registry::Host::cast(&mut a, "b".into(), "m".into(), vec![]).unwrap();
     let by = "a#9 via [\"second\", \"first\"]";

@@ -11,7 +11,7 @@ use skep::capability::{
 use super::fake::{Served, full, serving, worker};
 
 fn from(names: &[&str]) -> Arc<Chain> {
-    let link = |before: Option<Arc<Chain>>, name: &&str| Some(Arc::new(Chain { worker: (*name).into(), before }));
+    let link = |before: Option<Arc<Chain>>, name: &&str| Some(Arc::new(Chain { worker: (*name).into(), before, call: None }));
     names.iter().fold(None, link).unwrap()
 }
 

@@ -24,7 +24,7 @@ pub struct Hooks {
 impl Hooks {
     pub fn new(outbound: Arc<Outbound>, ledger: Arc<Ledger>) -> Self {
         ledger.mask_with(outbound.client.secrets.masker());
-        let chain = Arc::new(Chain { worker: Arc::clone(&outbound.worker), before: None });
+        let chain = Arc::new(Chain { worker: Arc::clone(&outbound.worker), before: None, call: None });
         Self { outbound, ledger, chain, report: None }
     }
 
