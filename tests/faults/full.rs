@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{admin, drained, ends_sound, output, outputs, queue};
 use crate::{
     disk_full::{Disk, SMALL, on_tmpfs},
-    support::{Host, eventually, text},
+    support::{Host, eventually},
 };
 
 const NO_ROOM: &str = "no room is left on its disk";
@@ -23,7 +23,7 @@ fn push(host: &Host, name: &str, then: Value) -> (u16, Value) {
     admin(host, "queues/todo/jobs", &json!({ "payload": { "json": output(name, then) } }))
 }
 
-/// Takes the last of the room, in parts that get smaller, into another queue. The names are those that were answered for.
+/// Takes the last of the room, in parts that get smaller, into another queue. Answers how many were answered for.
 fn take_all(host: &Host) -> u64 {
     let mut taken = 0;
     for bytes in [200_000, 10_000, 1] {
@@ -52,7 +52,6 @@ fn the_scene() {
     host.running("doer", manifest);
     let disk = Disk::here("tmpfs", host.data());
     let mut names = BTreeSet::new();
-    let mut ballast = 0;
     for round in 0..2 {
         for n in 0..8 {
             let name = format!("round-{round}-{n}");
@@ -62,7 +61,7 @@ fn the_scene() {
         eventually("four in hand", || (queue(&host, "todo")["running"] == 4).then_some(()));
         let before = host.worker("doer").unwrap()["events"]["ok"].as_u64().unwrap();
         disk.fill(0);
-        ballast += take_all(&host);
+        let ballast = take_all(&host);
         // Each way in says so, and says it at once.
         let said = host.fails(1, &["queue", "push", "todo", "x"]);
         assert!(said.contains(NO_ROOM), "{said}");
@@ -75,10 +74,8 @@ fn the_scene() {
         assert_eq!(super::open(&full), 8, "and nothing is lost: {full}");
         assert_eq!(queue(&host, "out")["waiting"].as_u64().unwrap_or_default(), 8 * round);
         if round == 1 {
+            // Nor does a kill on a full disk lose any of it.
             host.kill();
-            let refused = host.run(&["up", "--admin", "127.0.0.1:0", "--listen", "127.0.0.1:0"]);
-            let said = text(&refused.stderr);
-            assert!(refused.status.code() == Some(1) && said.contains(NO_ROOM), "{said}");
         }
         disk.empty();
         if round == 1 {
@@ -87,10 +84,11 @@ fn the_scene() {
         let over = drained(&host, "todo");
         assert_eq!((&over["done"], &over["dead"]), (&json!(8 * (round + 1)), &json!(0)), "{over}");
         assert_eq!(outputs(&host, "out"), names);
-        assert_eq!(queue(&host, "ballast")["waiting"], ballast);
+        assert_eq!(queue(&host, "ballast")["waiting"].as_u64().unwrap_or_default(), ballast);
         // Room for the next round.
-        host.ok(&["queue", "purge", "ballast", "--state", "waiting"]);
-        ballast = 0;
+        if ballast > 0 {
+            host.ok(&["queue", "purge", "ballast", "--state", "waiting"]);
+        }
     }
     assert_eq!(push(&host, "after", json!("ok")).0, 200);
     drained(&host, "todo");
