@@ -299,3 +299,24 @@ async fn a_table_of_limiters_shows_them_and_changes_them_under_those_who_wait() 
     limiters.declare(vec![], clock);
     assert!(limiters.views().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limiter_declared_again_is_the_one_that_workers_still_hold() {
+    let origin = Origin { file: "cloner.toml".into(), line: 1 };
+    let spec = Arc::new(LimiterSpec { name: "api".to_owned(), origin, rate: "1/h".parse().unwrap(), burst: 1 });
+    let clock = Clock::system();
+    let limiters = Limiters::default();
+    limiters.declare(vec![spec.clone()], clock);
+    let held = limiters.get("api").unwrap();
+    limiters.declare(vec![], clock);
+    assert!(limiters.get("api").is_none(), "not declared: not shown");
+    limiters.declare(vec![], clock);
+    limiters.declare(vec![spec.clone()], clock);
+    assert!(held.try_acquire());
+    assert!(!limiters.get("api").unwrap().try_acquire(), "one rate for both");
+    // In nobody's hands it is forgotten, with what it gave out.
+    drop(held);
+    limiters.declare(vec![], clock);
+    limiters.declare(vec![spec], clock);
+    assert!(limiters.get("api").unwrap().try_acquire());
+}

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     facts::{JobState, JobView, Payload},
     limiter::Limiter,
-    store::{Finished, JobFilter, LeasedJob, MAX_NOTE_BYTES, MAX_PAYLOAD_BYTES, MAX_SPAN, Outcome, StoreError},
+    store::{Finished, LeasedJob, MAX_NOTE_BYTES, MAX_PAYLOAD_BYTES, MAX_SPAN, Outcome, StoreError},
 };
 
 const USUAL_TERM: Duration = Duration::from_secs(30);
@@ -276,8 +276,11 @@ impl Wanted {
     async fn take(&self, state: &ApiState, until: Instant) -> Result<Vec<LeasedJob>, StoreError> {
         let mut max = self.max;
         if let Some(limiter) = &self.limiter {
-            let due = JobFilter { queue: Some(self.queue.clone()), state: Some(JobState::Waiting), after: None, limit: 1 };
-            if state.jobs.jobs(due, false).await?.is_empty() || limiter.acquire(until).await.is_err() {
+            if state.jobs.due(&self.queue) == 0 {
+                // Perhaps they are not read from disk yet: a lease of none reads them.
+                state.jobs.lease_for(&self.queue, 0, &self.holder, self.term).await?;
+            }
+            if state.jobs.due(&self.queue) == 0 || limiter.acquire(until).await.is_err() {
                 return Ok(Vec::new());
             }
             max = 1;

@@ -23,8 +23,8 @@ use crate::{
     store::{JobFilter, MAX_PAYLOAD_BYTES, MAX_PUSH_BYTES, MAX_PUSH_JOBS, MAX_SPAN, MAX_UNIQUE_KEY_BYTES, NewJob},
 };
 
-/// Who pushed, of a job that came through here.
-const PUSHED_BY: &str = "api";
+/// Who pushed, of a job that came through here: no worker can be called so, and a worker may follow up what it pushed itself.
+const PUSHED_BY: &str = "@api";
 const MAX_ATTEMPTS: u32 = 1_000;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const USUAL_JOBS: usize = 100;

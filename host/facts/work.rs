@@ -84,7 +84,7 @@ pub struct JobView {
     pub attempts: u32,
     pub max_attempts: u32,
     pub unique_key: Option<String>,
-    /// Who pushed it: a worker's name, or `api`.
+    /// Who pushed it: a worker's name, or `@api`, which is no name of a worker.
     pub pushed_by: String,
     pub pushed_at: Timestamp,
     /// When it is due, or was.

@@ -2,10 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, Weak},
 };
 
-use super::Limiter;
+use super::{Limiter, Shared};
 use crate::{
     clock::Clock,
     facts::LimiterView,
@@ -14,7 +14,15 @@ use crate::{
 
 /// A cheap handle; clones share the table.
 #[derive(Debug, Clone, Default)]
-pub struct Limiters(Arc<RwLock<BTreeMap<String, Named>>>);
+pub struct Limiters(Arc<RwLock<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    declared: BTreeMap<String, Named>,
+    /// No longer declared, but perhaps in a running worker's hands: declared again, it must be the same one, or the two of them would
+    /// let through twice the rate.
+    retired: BTreeMap<String, Weak<Shared>>,
+}
 
 /// A limiter and what its manifest says of it.
 #[derive(Debug, Clone)]
@@ -25,12 +33,12 @@ pub struct Named {
 
 impl Limiters {
     pub fn get(&self, name: &str) -> Option<Limiter> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|named| named.limiter.clone())
+        self.table().declared.get(name).map(|named| named.limiter.clone())
     }
 
     /// By name.
     pub fn all(&self) -> Vec<Named> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.table().declared.values().cloned().collect()
     }
 
     /// All of them as the API shows them, by name.
@@ -46,20 +54,28 @@ impl Limiters {
     /// What the manifests declare now. Workers hold on to a limiter: its rate changes under them, nobody restarts.
     pub fn declare(&self, specs: Vec<Arc<LimiterSpec>>, clock: Clock) {
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        table.retain(|name, _| specs.iter().any(|spec| spec.name == *name));
-        for spec in specs {
-            match table.get_mut(&spec.name) {
-                Some(named) => {
-                    named.limiter.set_rate(spec.rate);
-                    named.limiter.set_burst(spec.burst);
-                    named.spec = spec;
-                }
-                None => {
-                    let limiter = Limiter::new(spec.rate, spec.burst, clock);
-                    table.insert(spec.name.clone(), Named { limiter, spec });
-                }
-            }
+        let Table { declared, retired } = &mut *table;
+        for (name, named) in declared.extract_if(.., |name, _| specs.iter().all(|spec| spec.name != *name)) {
+            retired.insert(name, Arc::downgrade(&named.limiter.shared));
         }
+        for spec in specs {
+            let known = declared.get(&spec.name).map(|named| named.limiter.clone());
+            let known = known.or_else(|| retired.remove(&spec.name)?.upgrade().map(|shared| Limiter { shared }));
+            let limiter = match known {
+                Some(limiter) => {
+                    limiter.set_rate(spec.rate);
+                    limiter.set_burst(spec.burst);
+                    limiter
+                }
+                None => Limiter::new(spec.rate, spec.burst, clock),
+            };
+            declared.insert(spec.name.clone(), Named { limiter, spec });
+        }
+        retired.retain(|_, shared| shared.strong_count() > 0);
+    }
+
+    fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

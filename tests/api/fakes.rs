@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -65,11 +68,13 @@ pub struct FakeJobs {
     moved: watch::Sender<u64>,
     /// How often somebody looked for work.
     pub looked: watch::Sender<u64>,
+    /// Jobs wait and none is given out, as with a disk that takes no writes.
+    pub stalled: Arc<AtomicBool>,
 }
 
 impl FakeJobs {
     pub fn new() -> Self {
-        Self { jobs: Arc::default(), moved: watch::channel(0).0, looked: watch::channel(0).0 }
+        Self { jobs: Arc::default(), moved: watch::channel(0).0, looked: watch::channel(0).0, stalled: Arc::default() }
     }
 
     /// The job as it was pushed.
@@ -115,6 +120,7 @@ impl Jobs for FakeJobs {
     }
 
     fn lease(&self, queue: &str, max: usize, holder: &Arc<str>, _: Term) -> Vec<LeasedJob> {
+        let max = if self.stalled.load(Ordering::Relaxed) { 0 } else { max };
         let mut all = self.jobs.lock().unwrap();
         let due = all.iter_mut().filter(|job| *job.new.queue == *queue && job.state == JobState::Waiting).take(max);
         let leased = due.map(|job| {
@@ -133,8 +139,9 @@ impl Jobs for FakeJobs {
         leased.collect()
     }
 
-    fn due(&self, _: &str) -> usize {
-        0
+    fn due(&self, queue: &str) -> usize {
+        let waits = |job: &&Job| *job.new.queue == *queue && job.state == JobState::Waiting;
+        if self.stalled.load(Ordering::Relaxed) { 0 } else { self.jobs.lock().unwrap().iter().filter(waits).count() }
     }
 
     fn lease_for(&self, queue: &str, max: usize, holder: &Arc<str>, term: Duration) -> Answer<Vec<LeasedJob>> {

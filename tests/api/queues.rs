@@ -1,5 +1,7 @@
 //! Queues and jobs over HTTP, as producers and workers outside this host use them.
 
+use std::sync::atomic::Ordering;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -18,7 +20,7 @@ async fn a_push_takes_text_bytes_json_and_batches() {
     let id = host.push("q", json!({ "payload": "text", "delay": "5s", "priority": -3, "unique_key": "k", "max_attempts": 4 })).await;
     let job = host.jobs.pushed(&id);
     assert_eq!((&job.payload[..], job.delay.as_secs(), job.priority, job.max_attempts), (&b"text"[..], 5, -3, Some(4)));
-    assert_eq!((job.unique_key.as_deref(), &*job.pushed_by), (Some("k"), "api"));
+    assert_eq!((job.unique_key.as_deref(), &*job.pushed_by), (Some("k"), "@api"));
     // The same key: the same job.
     let (_, again) = host.post("queues/q/jobs", json!({ "payload": "other", "unique_key": "k" })).await;
     assert_eq!(again, json!([{ "id": id, "fresh": false }]));
@@ -212,6 +214,16 @@ async fn a_limited_queue_gives_a_job_for_a_permit() {
     assert!(!slow.try_acquire());
     assert_eq!(host.post("queues/limited/lease", lease).await, (200, json!([])));
     assert_eq!(host.get("queues/limited").await.1["waiting"], 1);
+}
+
+#[tokio::test]
+async fn a_job_that_waits_and_is_not_given_out_costs_no_permit() {
+    let host = Whole::with(&[("work.toml", MANIFEST)]).await;
+    host.push("limited", json!({ "payload": "x" })).await;
+    host.jobs.stalled.store(true, Ordering::Relaxed);
+    assert_eq!(host.post("queues/limited/lease", json!({ "holder": "me" })).await, (200, json!([])));
+    host.jobs.stalled.store(false, Ordering::Relaxed);
+    assert_eq!(host.post("queues/limited/lease", json!({ "holder": "me" })).await.1.as_array().unwrap().len(), 1, "for the one permit");
 }
 
 #[tokio::test]

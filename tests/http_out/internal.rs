@@ -8,9 +8,14 @@ use std::{
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use skep::capability::{
-    caller::Chain,
-    http::{Internal, Unreached},
+use skep::{
+    capability::{
+        caller::Chain,
+        http::{Internal, Unreached},
+    },
+    clock::Clock,
+    limiter::Limiter,
+    manifest::spec::HttpGrant,
 };
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -36,6 +41,8 @@ impl Internal for Others {
                 "gone" => return Err(Unreached::NotFound("no worker \"gone\" takes requests".into())),
                 "pages" => return Err(Unreached::Loop("pages → pages would wait for itself".into())),
                 "silent" => std::future::pending().await,
+                "strict" => return Ok(asks_for_silence(429)),
+                "starting" => return Ok(asks_for_silence(503)),
                 _ => {}
             }
             let host = parts.headers["host"].to_str().unwrap().to_owned();
@@ -44,6 +51,11 @@ impl Internal for Others {
             Ok(Response::builder().status(203).body(Full::from(said).map_err(|never| match never {}).boxed_unsync()).unwrap())
         })
     }
+}
+
+fn asks_for_silence(status: u16) -> Response<WasiBody> {
+    let body = Full::from("later").map_err(|never| match never {}).boxed_unsync();
+    Response::builder().status(status).header("retry-after", "120").body(body).unwrap()
 }
 
 fn worker(allow: &[&str]) -> (Worker, Arc<Others>) {
@@ -95,4 +107,17 @@ async fn a_host_that_serves_no_workers_says_so() {
     let (client, _folder) = client();
     let worker = Worker::of(&client, &grant(&["worker:exchange"]), None);
     assert!(matches!(worker.get("http://exchange.skep.internal/").await, Err(Error::DestinationUnavailable)));
+}
+
+#[tokio::test]
+async fn another_worker_that_says_too_many_is_heeded_and_one_that_is_starting_is_not() {
+    let (client, _folder) = client();
+    client.reach_workers(Arc::new(Others::default()));
+    let limiter = Limiter::new("100/s".parse().unwrap(), 1, Clock::system());
+    let named = HttpGrant { limiter: Some("api".to_owned()), ..grant(&["worker:strict", "worker:starting"]) };
+    let worker = Worker::of(&client, &named, Some(limiter.clone()));
+    assert_eq!(worker.get("http://starting.skep.internal/").await.unwrap().0, 503);
+    assert_eq!(limiter.standing().paused_until, None, "the host's own words");
+    assert_eq!(worker.get("http://strict.skep.internal/").await.unwrap().0, 429);
+    assert!(limiter.standing().paused_until.is_some());
 }

@@ -174,3 +174,83 @@ async fn whoever_waits_for_work_is_told_once_and_only_when_there_is_some() {
     desk.add(job("new")).await;
     assert!(ready.has_changed().unwrap());
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_cancelled_does_not_pass_for_the_next_after_a_retry() {
+    let desk = Desk::new();
+    let id = desk.add(job("a")).await;
+    for attempt in 1..=3 {
+        let old = desk.next("todo").await.unwrap();
+        assert_eq!((old.attempt, old.max_attempts), (attempt, 5 + attempt - 1));
+        assert_eq!(desk.cancel(id).await.unwrap(), Some(true));
+        assert_eq!(desk.see(id).await.attempts, attempt);
+        assert_eq!(desk.retry(id).await.unwrap(), Some(true));
+        let new = desk.next("todo").await.unwrap();
+        let late = desk.finish(id, old.attempt, done(), vec![job_for("next", "twice")]).await.unwrap();
+        assert_eq!(late, Finished::Stale);
+        assert!(desk.holds(id, new.attempt));
+        // Never begun, it gives its number back: nobody else can have it.
+        assert_eq!(desk.end(&new, Outcome::Released).await, Finished::Recorded(JobState::Waiting));
+    }
+    assert!(desk.next("next").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finish_behind_a_cancel_and_a_retry_is_stale() {
+    let desk = Desk::new();
+    let id = desk.add(job("a")).await;
+    let leased = desk.next("todo").await.unwrap();
+    let (cancelled, retried) = (desk.cancel(id), desk.retry(id));
+    let finished = desk.finish(id, leased.attempt, done(), vec![job_for("next", "b")]);
+    assert_eq!((cancelled.await.unwrap(), retried.await.unwrap()), (Some(true), Some(true)));
+    assert_eq!(finished.await.unwrap(), Finished::Stale);
+    assert_eq!(desk.next("todo").await.unwrap().attempt, 2);
+    assert!(desk.next("next").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_behind_a_cancel_gets_nothing() {
+    let desk = Desk::new();
+    for payload in ["a", "b"] {
+        let id = desk.add(job(payload)).await;
+        let (cancelled, leased) = (desk.cancel(id), desk.lease_for("todo", 1, &holder(), SECOND));
+        assert_eq!((cancelled.await.unwrap(), leased.await.unwrap()), (Some(true), Vec::new()));
+    }
+    let view = desk.queue("todo").await;
+    assert_eq!((view.waiting, view.running, view.cancelled), (0, 0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_said_twice_takes_nobodys_lease_away() {
+    let desk = Desk::new();
+    let mut once = job("a");
+    once.max_attempts = Some(1);
+    let id = desk.add(once).await;
+    let first = desk.lease_for("todo", 1, &"first".into(), 10 * SECOND).await.unwrap().remove(0);
+    assert_eq!(desk.end(&first, Outcome::Released).await, Finished::Recorded(JobState::Waiting));
+    let second = desk.lease_for("todo", 1, &"second".into(), 10 * SECOND).await.unwrap().remove(0);
+    assert_eq!((second.attempt, second.max_attempts), (2, 2), "it did not count");
+    assert_eq!(desk.end(&first, Outcome::Released).await, Finished::Stale);
+    assert_eq!(desk.see(id).await.leased_by.as_deref(), Some("second"));
+    assert_eq!(desk.end(&second, again("no")).await, Finished::Recorded(JobState::Dead));
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_somebody_only_asked_about_take_no_room() {
+    let desk = Desk::new();
+    let mut watched = desk.ready("watched");
+    for n in 0..20_000 {
+        drop(desk.ready(&format!("nobodys-{n}")));
+    }
+    desk.add(job_for("new", "a")).await;
+    desk.add(job_for("watched", "b")).await;
+    assert!(watched.has_changed().unwrap());
+    watched.borrow_and_update();
+    // One that takes jobs stays, watched or not.
+    drop(watched);
+    desk.next("watched").await.unwrap();
+    for n in 0..1_000 {
+        drop(desk.ready(&format!("nobodys-{n}")));
+    }
+    assert_eq!(desk.queue("watched").await.running, 1);
+}

@@ -95,10 +95,18 @@ struct Job {
     age: u64,
     state: JobState,
     attempts: u32,
+    /// Of these, not counted: given back from outside, or before a retry.
+    uncounted: u32,
     /// When it is due, its lease ends, or it is forgotten.
     wake: Option<u64>,
     /// In a worker's hands, of this host.
     host: bool,
+}
+
+impl Job {
+    fn counted(&self) -> u32 {
+        self.attempts - self.uncounted
+    }
 }
 
 #[derive(Debug, Default)]
@@ -120,7 +128,7 @@ impl Model {
         }
         self.age += 1;
         let (state, wake) = if push.delay == 0 { (JobState::Waiting, None) } else { (JobState::Delayed, Some(self.now + push.delay)) };
-        self.jobs.push(Job { id, push: push.clone(), age: self.age, state, attempts: 0, wake, host: false });
+        self.jobs.push(Job { id, push: push.clone(), age: self.age, state, attempts: 0, uncounted: 0, wake, host: false });
         (id, true)
     }
 
@@ -129,7 +137,7 @@ impl Model {
         loop {
             let waiting = self.jobs.iter().enumerate().filter(|(_, job)| job.push.queue == queue && job.state == JobState::Waiting);
             let (first, _) = waiting.min_by_key(|(_, job)| (-job.push.priority, job.age))?;
-            if self.jobs[first].attempts < self.jobs[first].push.max_attempts {
+            if self.jobs[first].counted() < self.jobs[first].push.max_attempts {
                 let job = &mut self.jobs[first];
                 (job.state, job.attempts) = (JobState::Running, job.attempts + 1);
                 return Some(job);
@@ -145,22 +153,26 @@ impl Model {
     fn finish(&mut self, id: Uuid, attempt: u32, end: &End) -> Option<JobState> {
         let now = self.now;
         let job = self.job(id).filter(|job| job.state == JobState::Running && job.attempts == attempt)?;
-        job.host = false;
+        let host = std::mem::take(&mut job.host);
         job.wake = None;
         job.state = match end {
             End::Done => {
                 job.wake = Some(now + job.push.ttl);
                 JobState::Done
             }
-            End::Retry(_) if attempt >= job.push.max_attempts => JobState::Dead,
+            End::Retry(_) if job.counted() >= job.push.max_attempts => JobState::Dead,
             End::Retry(Some(0)) => JobState::Waiting,
             End::Retry(after) => {
-                job.wake = Some(now + after.unwrap_or(job.push.backoff << (attempt - 1)));
+                job.wake = Some(now + after.unwrap_or(job.push.backoff << (job.counted() - 1)));
                 JobState::Delayed
             }
             End::Dead => JobState::Dead,
             End::Released => {
-                job.attempts -= 1;
+                if host {
+                    job.attempts -= 1;
+                } else {
+                    job.uncounted += 1;
+                }
                 JobState::Waiting
             }
         };
@@ -196,7 +208,7 @@ impl Model {
             return Err(());
         }
         if let Some(job) = self.job(id) {
-            (job.state, job.attempts, job.wake) = (JobState::Waiting, 0, None);
+            (job.state, job.uncounted, job.wake) = (JobState::Waiting, job.attempts, None);
         }
         Ok(Some(true))
     }
@@ -213,7 +225,7 @@ impl Model {
         self.jobs.retain(|job| !(job.state.over() && job.wake.is_some_and(|at| at <= now)));
         for job in self.jobs.iter_mut().filter(|job| job.wake.is_some_and(|at| at <= now) && !job.state.over()) {
             job.wake = None;
-            let last = job.state == JobState::Running && job.attempts >= job.push.max_attempts;
+            let last = job.state == JobState::Running && job.counted() >= job.push.max_attempts;
             job.state = if last { JobState::Dead } else { JobState::Waiting };
         }
     }

@@ -78,7 +78,20 @@ async fn retries_back_off_and_the_last_one_leaves_a_dead_job_that_a_person_can_r
     assert_eq!((seen.state, seen.attempts, seen.last_error.unwrap().len()), (JobState::Dead, 3, 1_024));
     assert_eq!(desk.retry(id).await.unwrap(), Some(true));
     assert_eq!(desk.retry(id).await.unwrap(), Some(false));
-    assert_eq!(desk.next("todo").await.unwrap().attempt, 1);
+    let seen = desk.see(id).await;
+    assert_eq!((seen.state, seen.attempts, seen.max_attempts), (JobState::Waiting, 3, 6), "three more");
+    // No number is used twice, and the backoff begins anew.
+    let fresh = desk.next("todo").await.unwrap();
+    assert_eq!((fresh.attempt, fresh.max_attempts), (4, 6));
+    desk.end(&fresh, again("busy")).await;
+    desk.pass(2 * SECOND).await;
+    for attempt in [5, 6] {
+        let leased = desk.next("todo").await.unwrap();
+        assert_eq!(leased.attempt, attempt);
+        desk.end(&leased, again("busy")).await;
+        desk.pass(4 * SECOND).await;
+    }
+    assert_eq!(desk.state(id).await, Some(JobState::Dead));
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Method, Request, Response, Uri,
+    HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{CONNECTION, CONTENT_LENGTH, HOST},
     uri::PathAndQuery,
 };
@@ -120,8 +120,11 @@ impl Draft {
         if passed.load(Ordering::Relaxed) {
             return Err(too_large(bound));
         }
-        outbound.heed(&response);
         self.seen.timing.first_byte = Some(client.clock.now().duration_since(sent));
+        // Only this one is the other worker's word: "unavailable, try later" is this host's own of a worker that is busy or starting.
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            outbound.heed(&response);
+        }
         self.seen.status = Some(response.status().as_u16());
         let url = self.seen.url.clone();
         let exchange = self.record();

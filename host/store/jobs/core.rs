@@ -11,8 +11,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    memory::Memory,
+    Outcome,
+    memory::{Lease, Memory},
     op::Op,
+    policy::{self, Tally, Verdict},
     timeline::{Moment, Timeline},
 };
 use crate::{
@@ -56,6 +58,22 @@ impl Core {
 
     pub(in crate::store) fn moment(&self) -> Moment {
         self.timeline.moment(self.clock.now(), self.clock.wall())
+    }
+
+    /// What an attempt's end makes of its job: judged by the attempts that count.
+    pub(super) fn judge(&self, memory: &Memory, lease: &Lease, outcome: Outcome) -> (Verdict, Tally) {
+        let uncounted = lease.job.terms.uncounted;
+        let terms = memory.terms(lease.queue, lease.job.terms);
+        let counting = lease.attempt.saturating_sub(uncounted);
+        let max_attempts = terms.max_attempts.saturating_sub(uncounted);
+        let verdict = policy::verdict(outcome, counting, max_attempts, terms.backoff, (self.jitter)());
+        let given_back = counting.saturating_sub(verdict.attempts);
+        // Whoever leases from outside may say a thing twice. A worker of this host can't, so its number is free again.
+        let tally = match lease.until {
+            Some(_) => Tally { attempts: lease.attempt, uncounted: uncounted + given_back },
+            None => Tally { attempts: lease.attempt - given_back, uncounted },
+        };
+        (verdict, tally)
     }
 
     pub(in crate::store) fn timeline(&self) -> Timeline {

@@ -39,13 +39,10 @@ impl Core {
         if let Some(refusal) = policy::refuse_push(&jobs) {
             return Err(StoreError::TooLarge(refusal));
         }
-        if let Some(error) = self.crowded().filter(|_| !jobs.is_empty()) {
-            return Err(error);
-        }
         let mut memory = self.memory();
         let mut addressed = Vec::with_capacity(jobs.len());
         for job in jobs {
-            if memory.names.len() >= MAX_QUEUES && !memory.names.contains_key(&job.queue) {
+            if !memory.names.contains_key(&job.queue) && !memory.room_for_another(MAX_QUEUES) {
                 return Err(StoreError::TooLarge(format!(
                     "the queue {} would be one of more than {MAX_QUEUES}: use fewer queues, and keys or payloads to tell jobs apart",
                     job.queue
@@ -62,11 +59,11 @@ impl Core {
         let mut memory = self.memory();
         let lease = memory.held(id, attempt)?;
         lease.hold = Hold::Pending;
-        let (queue, seq, outside, terms) = (lease.queue, lease.job.place.seq, lease.until.is_some(), lease.job.terms);
-        let terms = memory.terms(queue, terms);
-        let verdict = policy::verdict(outcome, attempt, terms.max_attempts, terms.backoff, (self.jitter)());
-        let ttl_ms = rows::millis_of(terms.result_ttl);
-        Some(Finish { id, seq, queue, attempt, outside, verdict, ttl_ms, pushes, moment, reply: None })
+        let lease = memory.leases.get(&id)?;
+        let (verdict, tally) = self.judge(&memory, lease, outcome);
+        let ttl_ms = rows::millis_of(memory.terms(lease.queue, lease.job.terms).result_ttl);
+        let (queue, seq, outside) = (lease.queue, lease.job.place.seq, lease.until.is_some());
+        Some(Finish { id, seq, queue, attempt, outside, verdict, tally, ttl_ms, pushes, moment, reply: None })
     }
 }
 
@@ -78,6 +75,10 @@ impl Jobs for Store {
     fn push(&self, jobs: Vec<NewJob>) -> Answer<Vec<Pushed>> {
         let core = self.jobs_core();
         timer::ensure(core);
+        // An end of an attempt is never turned away like this: it frees memory.
+        if let Some(error) = core.crowded().filter(|_| !jobs.is_empty()) {
+            return refused(error);
+        }
         match core.address(jobs) {
             Ok(jobs) if jobs.is_empty() => Box::pin(ready(Ok(Vec::new()))),
             Ok(jobs) => {
@@ -134,8 +135,8 @@ impl Jobs for Store {
             let _ = core.put(Op::Refill);
         }
         if !taken.doomed.is_empty() {
-            for (place, job, attempt) in taken.doomed {
-                let _ = core.put(Op::Finish(Finish::doomed(id, place, job, attempt, moment)));
+            for (place, job, tally) in taken.doomed {
+                let _ = core.put(Op::Finish(Finish::doomed(id, place, job, tally, moment)));
             }
         }
         taken.jobs.into_iter().map(|(_, job)| job).collect()
@@ -154,7 +155,7 @@ impl Jobs for Store {
         let core = self.jobs_core();
         timer::ensure(core);
         let mut memory = core.memory();
-        let id = memory.queue(queue);
+        let id = memory.watched(queue);
         let room = memory.whole_room();
         let unread = memory.lines.get(&id).is_some_and(|line| line.needs_refill(room)) && memory.low.insert(id);
         let ready = memory.lines.get(&id).map_or_else(|| watch::channel(0).1, |line| line.ready.subscribe());

@@ -15,7 +15,10 @@ use uuid::Uuid;
 
 use super::{
     LeasedJob, QueueSettings,
+    op::Finish,
+    policy::Tally,
     rows::{QueueId, Stand},
+    timeline::Moment,
     window::{Due, Horizon, Place, Room, Terms, Window},
 };
 use crate::facts::JobState;
@@ -24,6 +27,9 @@ use crate::facts::JobState;
 const WINDOW: Room = Room { jobs: 2_048, bytes: 4 << 20 };
 const SMALL_WINDOW: Room = Room { jobs: 32, bytes: 64 << 10 };
 const ALL_WINDOWS: Room = Room { jobs: 64 << 10, bytes: 32 << 20 };
+
+/// No fewer queues than this are looked through for those that nobody watches any more.
+const SWEEP: usize = 256;
 
 const DEFAULTS: QueueSettings = QueueSettings { max_attempts: 5, backoff: Duration::from_secs(1), result_ttl: Duration::from_secs(600) };
 
@@ -43,6 +49,8 @@ pub(super) struct Line {
     pub finished: u64,
     /// A purge goes over its waiting jobs: none is given out meanwhile.
     pub purging: bool,
+    /// Nobody pushed to it or declared it: it is here for those who watch it.
+    pub watched_only: bool,
 }
 
 /// What a queue has at hand.
@@ -57,7 +65,7 @@ impl Line {
         let empty = counts.get(1).is_none_or(|waiting| *waiting == 0);
         let window = if empty { Window::of_nothing() } else { Window::unknown() };
         let ready = watch::Sender::new(0);
-        Self { name, settings: None, counts, leased: 0, window, ready, pushed: 0, finished: 0, purging: false }
+        Self { name, settings: None, counts, leased: 0, window, ready, pushed: 0, finished: 0, purging: false, watched_only: false }
     }
 
     /// Jobs that are not over.
@@ -121,6 +129,8 @@ pub(super) struct Memory {
     pub stalled: bool,
     in_windows: Room,
     next_queue: i64,
+    /// With so many queues, those that were only watched are looked through.
+    sweep_at: usize,
 }
 
 /// What `take` found.
@@ -128,7 +138,7 @@ pub(super) struct Memory {
 pub(super) struct Taken {
     pub jobs: Vec<(i64, LeasedJob)>,
     /// Out of attempts before they began: the host went down in their last one. Pending.
-    pub doomed: Vec<(Place, Uuid, u32)>,
+    pub doomed: Vec<(Place, Uuid, Tally)>,
     /// The window wants a refill that nobody asked for yet.
     pub refill: bool,
 }
@@ -148,6 +158,7 @@ impl Memory {
             stalled: false,
             in_windows: Room { jobs: 0, bytes: 0 },
             next_queue: 1,
+            sweep_at: SWEEP,
         };
         for (id, name, counts) in queues {
             let name: Arc<str> = name.into();
@@ -163,8 +174,11 @@ impl Memory {
     }
 
     pub fn queue(&mut self, name: &str) -> QueueId {
-        if let Some(id) = self.names.get(name) {
-            return *id;
+        if let Some(id) = self.names.get(name).copied() {
+            if let Some(line) = self.lines.get_mut(&id) {
+                line.watched_only = false;
+            }
+            return id;
         }
         let (id, name): (_, Arc<str>) = (QueueId(self.next_queue), name.into());
         self.next_queue += 1;
@@ -173,15 +187,46 @@ impl Memory {
         id
     }
 
+    /// The same for whoever only looks: the line stays as long as somebody does.
+    pub fn watched(&mut self, name: &str) -> QueueId {
+        if let Some(id) = self.names.get(name) {
+            return *id;
+        }
+        if self.names.len() >= self.sweep_at {
+            self.sweep();
+        }
+        let id = self.queue(name);
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.watched_only = true;
+        }
+        id
+    }
+
+    pub fn room_for_another(&mut self, most: usize) -> bool {
+        if self.names.len() >= most {
+            self.sweep();
+        }
+        self.names.len() < most
+    }
+
+    /// Lets go of lines that were only watched, and are no longer. They never had a row.
+    fn sweep(&mut self) {
+        self.lines.retain(|_, line| !line.watched_only || line.ready.receiver_count() > 0);
+        let lines = &self.lines;
+        self.names.retain(|_, id| lines.contains_key(id));
+        // Twice as many before the next time: a look costs what one line costs.
+        self.sweep_at = SWEEP.max(self.names.len() * 2);
+    }
+
     pub fn settings(&self, queue: QueueId) -> QueueSettings {
         self.lines.get(&queue).and_then(|line| line.settings).unwrap_or(self.default)
     }
 
-    /// The terms of a job, by its push or else its queue.
+    /// The terms of a job, by its push or else its queue; attempts that don't count come on top.
     pub fn terms(&self, queue: QueueId, terms: Terms) -> QueueSettings {
         let settings = self.settings(queue);
         QueueSettings {
-            max_attempts: terms.max_attempts.unwrap_or(settings.max_attempts),
+            max_attempts: terms.max_attempts.unwrap_or(settings.max_attempts).saturating_add(terms.uncounted),
             backoff: terms.backoff_ms.map_or(settings.backoff, Duration::from_millis),
             result_ttl: terms.result_ttl_ms.map_or(settings.result_ttl, Duration::from_millis),
         }
@@ -206,14 +251,15 @@ impl Memory {
         let mut bytes = 0_usize;
         while taken.jobs.len() < max && bytes < max_bytes {
             let Some(job) = line.window.pop() else { break };
-            let max_attempts = job.terms.max_attempts.unwrap_or(settings.max_attempts);
+            let max_attempts = job.terms.max_attempts.unwrap_or(settings.max_attempts).saturating_add(job.terms.uncounted);
             line.leased += 1;
             let mut lease =
                 Lease { queue, attempt: job.attempts + 1, job, holder: holder.clone(), note: None, until: None, on_disk: false, hold };
             if lease.job.attempts >= max_attempts {
                 lease.attempt = lease.job.attempts;
                 lease.hold = Hold::Pending;
-                taken.doomed.push((lease.job.place, lease.job.id, lease.attempt));
+                let tally = Tally { attempts: lease.attempt, uncounted: lease.job.terms.uncounted };
+                taken.doomed.push((lease.job.place, lease.job.id, tally));
             } else {
                 bytes = bytes.saturating_add(lease.job.payload.len());
                 taken.jobs.push((lease.job.place.seq, lease.leased(&line.name, max_attempts)));
@@ -268,6 +314,11 @@ impl Memory {
         if let Some(line) = self.lines.get_mut(&queue) {
             line.purging = purging;
         }
+        self.unread(queue);
+    }
+
+    /// Its jobs are read from disk again.
+    pub fn unread(&mut self, queue: QueueId) {
         self.window(queue, |window, _| window.clear());
     }
 
@@ -300,19 +351,29 @@ impl Memory {
         Room { jobs: room.jobs.saturating_sub(held.jobs).max(1), bytes: room.bytes.saturating_sub(held.bytes).max(1) }
     }
 
-    /// The disk takes writes again: what rested, and whatever waits, may go.
-    pub fn resume(&mut self) {
+    /// The disk takes writes again: whatever waits may go. Attempts whose end was lost go again once it is written that they don't count.
+    pub fn resume(&mut self, moment: Moment) -> Vec<Finish> {
         self.stalled = false;
-        let resting: Vec<_> =
-            self.leases.values().filter(|lease| lease.hold == Hold::Resting).map(|lease| (lease.job.id, lease.attempt)).collect();
-        for (id, attempt) in resting {
+        let mut lost = Vec::new();
+        let mut doomed = Vec::new();
+        for lease in self.leases.values_mut().filter(|lease| lease.hold == Hold::Resting) {
+            if lease.attempt > lease.job.attempts {
+                lease.hold = Hold::Pending;
+                lost.push(Finish::lost(lease, moment));
+            } else {
+                doomed.push((lease.job.id, lease.attempt));
+            }
+        }
+        // These had not begun: they are given up again when their turn comes.
+        for (id, attempt) in doomed {
             if let Some(lease) = self.unlease(id, attempt) {
-                self.offer(lease.queue, Due { attempts: attempt, ..lease.job });
+                self.offer(lease.queue, lease.job);
             }
         }
         for line in self.lines.values().filter(|line| !line.window.is_empty()) {
             line.ready.send_modify(|moves| *moves += 1);
         }
+        lost
     }
 
     pub fn wake(&mut self, id: Uuid) {
@@ -355,6 +416,12 @@ impl Lease {
         };
         let until = Some(stand.wake_at.unwrap_or_default());
         Self { queue: stand.queue, attempt: stand.attempts, job, holder, note: None, until, on_disk: true, hold: Hold::Held }
+    }
+
+    /// The job as it waits again.
+    pub fn back(self, tally: Tally) -> Due {
+        let terms = Terms { uncounted: tally.uncounted, ..self.job.terms };
+        Due { attempts: tally.attempts, terms, ..self.job }
     }
 
     fn leased(&self, queue: &Arc<str>, max_attempts: u32) -> LeasedJob {

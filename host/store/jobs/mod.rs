@@ -66,7 +66,7 @@ pub struct NewJob {
     pub max_attempts: Option<u32>,
     pub backoff: Option<Duration>,
     pub result_ttl: Option<Duration>,
-    /// A worker's name, or `api`.
+    /// A worker's name, or `@api`.
     pub pushed_by: Arc<str>,
 }
 

@@ -7,7 +7,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Finished, LeasedJob, NewJob, Pushed, policy::Verdict, rows::QueueId, timeline::Moment};
+use super::{
+    Finished, LeasedJob, NewJob, Pushed,
+    policy::{Tally, Verdict},
+    rows::QueueId,
+    timeline::Moment,
+};
 use crate::{facts::JobState, store::StoreError};
 
 pub(super) type Reply<T> = Option<oneshot::Sender<Result<T, StoreError>>>;
@@ -62,6 +67,7 @@ pub(in crate::store) struct Finish {
     /// Leased from outside: its row says so.
     pub outside: bool,
     pub verdict: Verdict,
+    pub tally: Tally,
     /// How long it is kept where it is done.
     pub ttl_ms: i64,
     pub pushes: Vec<Addressed>,

@@ -16,7 +16,7 @@ const SPREAD: f64 = 0.2;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     pub state: JobState,
-    /// Attempts that count from now on.
+    /// Attempts that count, from now on.
     pub attempts: u32,
     /// How long it waits, where it is delayed.
     pub delay: Duration,
@@ -24,6 +24,17 @@ pub struct Verdict {
     pub result: Option<Vec<u8>>,
 }
 
+/// A job's attempts as its row has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// All that began: the newest one's number, and its fence. It goes back only where no holder can be left that knows it.
+    pub attempts: u32,
+    /// Those among them that don't count against `max_attempts`.
+    pub uncounted: u32,
+}
+
+/// `attempt`: its number among those that count.
+///
 /// ```text
 ///            lease                    Done
 ///  waiting ────────▶ running ───────────────────────────▶ done

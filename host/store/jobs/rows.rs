@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     NewJob,
-    policy::Verdict,
+    policy::{Tally, Verdict},
     window::{Due, Horizon, Place, Terms},
 };
 use crate::{
@@ -40,7 +40,8 @@ pub(in crate::store) const STEP: &str = "
         queue INTEGER NOT NULL,
         state INTEGER NOT NULL, -- 1 delayed, 2 running (leased from outside), 3 waiting or run by this host, 4 done, 5 cancelled, 6 dead
         rank INTEGER NOT NULL, -- the priority, negated
-        attempts INTEGER NOT NULL,
+        attempts INTEGER NOT NULL, -- never fewer for a row that somebody outside may still know: they are the fence
+        uncounted INTEGER NOT NULL DEFAULT 0, -- of these: given back, lost to a full disk, or before a retry
         due_at INTEGER NOT NULL, -- on the queue's time line, as is:
         wake_at INTEGER, -- when it is due, its lease runs out, or it is forgotten
         pushed_at INTEGER NOT NULL, -- on the wall clock, as is:
@@ -104,7 +105,7 @@ pub(super) fn place_of(state: JobState) -> usize {
 impl Terms {
     pub fn of(job: &NewJob) -> Self {
         let span = |span: Option<Duration>| span.map(|span| unsigned(millis_of(span)));
-        Self { max_attempts: job.max_attempts, backoff_ms: span(job.backoff), result_ttl_ms: span(job.result_ttl) }
+        Self { max_attempts: job.max_attempts, backoff_ms: span(job.backoff), result_ttl_ms: span(job.result_ttl), uncounted: 0 }
     }
 }
 
@@ -128,7 +129,7 @@ impl Stand {
     }
 }
 
-const STAND: &str = "id, queue, rank, seq, state, attempts, wake_at, max_attempts, backoff, result_ttl, unique_key";
+const STAND: &str = "id, queue, rank, seq, state, attempts, wake_at, max_attempts, backoff, result_ttl, uncounted, unique_key";
 
 pub(super) fn stand(row: &Row<'_>) -> rusqlite::Result<Stand> {
     Ok(Stand {
@@ -139,13 +140,14 @@ pub(super) fn stand(row: &Row<'_>) -> rusqlite::Result<Stand> {
         attempts: row.get(5)?,
         wake_at: row.get(6)?,
         terms: terms(row, 7)?,
-        unique_key: row.get(10)?,
+        unique_key: row.get(11)?,
     })
 }
 
 fn terms(row: &Row<'_>, first: usize) -> rusqlite::Result<Terms> {
     let span = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(unsigned));
-    Ok(Terms { max_attempts: row.get(first)?, backoff_ms: span(first + 1)?, result_ttl_ms: span(first + 2)? })
+    let (backoff_ms, result_ttl_ms) = (span(first + 1)?, span(first + 2)?);
+    Ok(Terms { max_attempts: row.get(first)?, backoff_ms, result_ttl_ms, uncounted: row.get(first + 3)? })
 }
 
 pub(super) fn by_id(db: &Connection, id: Uuid) -> rusqlite::Result<Option<Stand>> {
@@ -159,7 +161,7 @@ pub(super) fn by_key(db: &Connection, queue: QueueId, key: &str) -> rusqlite::Re
 
 pub(super) fn running(db: &Connection) -> rusqlite::Result<Vec<(Stand, Option<String>)>> {
     let mut rows = db.prepare(&format!("SELECT {STAND}, holder FROM jobs WHERE state < 3 AND state = 2"))?;
-    rows.query_map([], |row| Ok((stand(row)?, row.get(11)?)))?.collect()
+    rows.query_map([], |row| Ok((stand(row)?, row.get(12)?)))?.collect()
 }
 
 /// Jobs whose time has come: due, or out of their lease.
@@ -188,7 +190,7 @@ pub(super) fn next_wakes(db: &Connection) -> rusqlite::Result<(Option<i64>, Opti
     Ok((timed, kept))
 }
 
-const DUE: &str = "rank, seq, id, payload, attempts, max_attempts, backoff, result_ttl, unique_key, pushed_at";
+const DUE: &str = "rank, seq, id, payload, attempts, max_attempts, backoff, result_ttl, uncounted, unique_key, pushed_at";
 
 fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
     Ok(Due {
@@ -197,8 +199,8 @@ fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
         payload: Bytes::copy_from_slice(row.get_ref(3)?.as_blob()?),
         attempts: row.get(4)?,
         terms: terms(row, 5)?,
-        unique_key: row.get(8)?,
-        pushed_at: row.get(9)?,
+        unique_key: row.get(9)?,
+        pushed_at: row.get(10)?,
     })
 }
 
@@ -264,28 +266,30 @@ pub(super) fn insert(
     Ok(changed > 0)
 }
 
-/// Ends an attempt. False: it was over before.
-pub(super) fn finish(db: &Connection, seq: i64, held: Held, verdict: &Verdict, at: Ending) -> rusqlite::Result<bool> {
+/// Ends an attempt. False: it was over before; a retry in between shows in `uncounted`, which had been below every open attempt.
+pub(super) fn finish(db: &Connection, seq: i64, held: Held, verdict: &Verdict, tally: Tally, at: Ending) -> rusqlite::Result<bool> {
     if verdict.state == JobState::Done && at.wake_at.is_some_and(|wake| wake <= at.line) {
-        let mut gone = db.prepare_cached("DELETE FROM jobs WHERE seq = ?1 AND state = ?2 AND (state = 3 OR attempts = ?3)")?;
+        let mut gone =
+            db.prepare_cached("DELETE FROM jobs WHERE seq = ?1 AND state = ?2 AND uncounted < ?3 AND (state = 3 OR attempts = ?3)")?;
         return Ok(gone.execute(params![seq, held.state(), held.attempt])? > 0);
     }
     let mut ended = db.prepare_cached(
         "UPDATE jobs SET state = ?4, attempts = ?5, wake_at = ?6, due_at = coalesce(?7, due_at), finished_at = ?8, holder = NULL,
-                         last_error = coalesce(?9, last_error), result = ?10
-         WHERE seq = ?1 AND state = ?2 AND (state = 3 OR attempts = ?3)",
+                         last_error = coalesce(?9, last_error), result = ?10, uncounted = ?11
+         WHERE seq = ?1 AND state = ?2 AND uncounted < ?3 AND (state = 3 OR attempts = ?3)",
     )?;
     let changed = ended.execute(params![
         seq,
         held.state(),
         held.attempt,
         code(verdict.state),
-        verdict.attempts,
+        tally.attempts,
         at.wake_at,
         at.due_at,
         verdict.state.over().then_some(at.wall),
         verdict.error,
         verdict.result,
+        tally.uncounted,
     ])?;
     Ok(changed > 0)
 }
@@ -328,19 +332,19 @@ pub(super) fn turn(
     Ok(())
 }
 
-/// As if it had just been pushed.
+/// As if it had just been pushed, but for the numbers of its attempts: whoever still has an old one must not pass for a new one.
 pub(super) fn renew(db: &Connection, seq: i64, line: i64) -> rusqlite::Result<()> {
     let mut renewed = db.prepare_cached(
-        "UPDATE jobs SET state = 3, attempts = 0, wake_at = NULL, due_at = ?2, finished_at = NULL, result = NULL WHERE seq = ?1",
+        "UPDATE jobs SET state = 3, uncounted = attempts, wake_at = NULL, due_at = ?2, finished_at = NULL, result = NULL WHERE seq = ?1",
     )?;
     renewed.execute(params![seq, line])?;
     Ok(())
 }
 
-pub(super) fn lease(db: &Connection, seq: i64, attempt: u32, holder: &str, until: i64) -> rusqlite::Result<()> {
-    let mut leased = db.prepare_cached("UPDATE jobs SET state = 2, attempts = ?2, holder = ?3, wake_at = ?4 WHERE seq = ?1")?;
-    leased.execute(params![seq, attempt, holder, until])?;
-    Ok(())
+/// False: the job was taken back meanwhile.
+pub(super) fn lease(db: &Connection, seq: i64, attempt: u32, holder: &str, until: i64) -> rusqlite::Result<bool> {
+    let sql = "UPDATE jobs SET state = 2, attempts = ?2, holder = ?3, wake_at = ?4 WHERE seq = ?1 AND state = 3 AND uncounted < ?2";
+    Ok(db.prepare_cached(sql)?.execute(params![seq, attempt, holder, until])? > 0)
 }
 
 /// False: the attempt is over.

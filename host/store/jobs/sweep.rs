@@ -2,13 +2,15 @@
 //!
 //! Must not take long: what may touch many rows goes in slices, one a batch.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::{
-    memory::Hold,
+    memory::{self, Hold},
     op::{Finish, Lease, Op, Purge, Reply},
-    policy::Verdict,
+    policy::{Tally, Verdict},
     rows::{self, Stand},
     timeline::Moment,
     window::Place,
@@ -33,6 +35,9 @@ impl Writer {
             self.answer(reply, Some(false));
             return Ok(());
         }
+        if stand.state == JobState::Waiting {
+            rows::begun(db, stand.place.seq, self.seize(&stand))?;
+        }
         let ttl = rows::millis_of(self.core.memory().terms(stand.queue, stand.terms).result_ttl);
         if ttl > 0 {
             let wake = moment.line.saturating_add(ttl);
@@ -45,6 +50,17 @@ impl Writer {
         self.gone(&stand);
         self.answer(reply, Some(true));
         Ok(())
+    }
+
+    /// Puts a waiting job out of everybody's reach, so that no attempt of it begins unseen. Answers how many have begun.
+    fn seize(&mut self, stand: &Stand) -> u32 {
+        let mut memory = self.core.memory();
+        if let Some(lease) = memory.leases.get(&stand.id) {
+            return lease.attempt;
+        }
+        memory.withdraw(stand.queue, stand.place);
+        self.batch.seized.push(stand.queue);
+        stand.attempts
     }
 
     pub(super) fn retry(&mut self, db: &Connection, id: Uuid, moment: Moment, reply: &mut Reply<Option<bool>>) -> rusqlite::Result<()> {
@@ -177,8 +193,8 @@ impl Writer {
     }
 
     /// Jobs that the host went down with in their last attempt: they are not tried for ever.
-    fn doom(&mut self, queue: rows::QueueId, doomed: Vec<(Place, Uuid, u32)>, moment: Moment) {
-        for finish in doomed.into_iter().map(|(place, id, attempt)| Finish::doomed(queue, place, id, attempt, moment)) {
+    fn doom(&mut self, queue: rows::QueueId, doomed: Vec<(Place, Uuid, Tally)>, moment: Moment) {
+        for finish in doomed.into_iter().map(|(place, id, tally)| Finish::doomed(queue, place, id, tally, moment)) {
             self.batch.again.push(Op::Finish(finish));
         }
     }
@@ -214,9 +230,30 @@ impl Writer {
 }
 
 impl Finish {
-    pub(super) fn doomed(queue: rows::QueueId, place: Place, id: Uuid, attempt: u32, moment: Moment) -> Self {
+    pub(super) fn doomed(queue: rows::QueueId, place: Place, id: Uuid, tally: Tally, moment: Moment) -> Self {
         let error = Some("the host went down during the last attempt".to_owned());
-        let verdict = Verdict { state: JobState::Dead, attempts: attempt, delay: std::time::Duration::ZERO, error, result: None };
-        Self { id, seq: place.seq, queue, attempt, outside: false, verdict, ttl_ms: 0, pushes: Vec::new(), moment, reply: None }
+        let verdict = Verdict { state: JobState::Dead, attempts: tally.attempts, delay: Duration::ZERO, error, result: None };
+        let attempt = tally.attempts;
+        Self { id, seq: place.seq, queue, attempt, outside: false, verdict, tally, ttl_ms: 0, pushes: Vec::new(), moment, reply: None }
+    }
+
+    /// An attempt of this host whose end the disk did not take: what it did is unknown, so it goes again and doesn't count.
+    pub(super) fn lost(lease: &memory::Lease, moment: Moment) -> Self {
+        let tally = Tally { attempts: lease.attempt, uncounted: lease.job.terms.uncounted + 1 };
+        let error = Some("the disk took no writes when the attempt ended, so what it did was not kept".to_owned());
+        let verdict = Verdict { state: JobState::Waiting, attempts: lease.attempt, delay: Duration::ZERO, error, result: None };
+        Self {
+            id: lease.job.id,
+            seq: lease.job.place.seq,
+            queue: lease.queue,
+            attempt: lease.attempt,
+            outside: false,
+            verdict,
+            tally,
+            ttl_ms: 0,
+            pushes: Vec::new(),
+            moment,
+            reply: None,
+        }
     }
 }

@@ -168,7 +168,7 @@ fn millis(span: std::time::Duration) -> u64 {
 }
 
 const VIEW: &str = "id, queue, state, rank, attempts, due_at, wake_at, pushed_at, finished_at, max_attempts, unique_key, pushed_by, holder,
-                    last_error, length(payload), seq";
+                    last_error, length(payload), uncounted";
 
 impl Overlay {
     fn of(core: &Arc<Core>, wanted: impl Fn(QueueId, Uuid) -> bool) -> Self {
@@ -213,6 +213,7 @@ impl Overlay {
             state = JobState::Running;
         }
         let named = self.names.get(&queue);
+        let max_attempts = row.get::<_, Option<u32>>(9)?.unwrap_or(named.map_or(self.default_attempts, |(_, attempts)| *attempts));
         let holder: Option<String> = row.get(12)?;
         let rank: i64 = row.get(3)?;
         Ok(JobView {
@@ -221,7 +222,7 @@ impl Overlay {
             state,
             priority: i32::try_from(-rank).unwrap_or_default(),
             attempts: hand.map_or(attempts, |hand| hand.attempt),
-            max_attempts: row.get::<_, Option<u32>>(9)?.unwrap_or(named.map_or(self.default_attempts, |(_, attempts)| *attempts)),
+            max_attempts: max_attempts.saturating_add(row.get(15)?),
             unique_key: row.get(10)?,
             pushed_by: row.get(11)?,
             pushed_at: timestamp(row.get(7)?),

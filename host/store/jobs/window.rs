@@ -30,12 +30,14 @@ pub struct Due {
     pub pushed_at: i64,
 }
 
-/// What its push said; none: as the queue says.
+/// What its push said (none: as the queue says), and what came since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Terms {
     pub max_attempts: Option<u32>,
     pub backoff_ms: Option<u64>,
     pub result_ttl_ms: Option<u64>,
+    /// Attempts that began and don't count; `max_attempts` is about the others.
+    pub uncounted: u32,
 }
 
 impl Due {

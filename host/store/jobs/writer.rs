@@ -10,10 +10,11 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::{
-    Finished, NewJob, Pushed,
+    Finished, NewJob, Outcome, Pushed,
     core::Core,
     memory::{Hold, Memory, Start},
     op::{Addressed, Finish, Lease, Op, Reply},
+    policy::Tally,
     rows::{self, QueueId},
     timeline::Moment,
     timer,
@@ -56,6 +57,8 @@ pub(super) struct Batch {
     pub skew: Option<i64>,
     /// What goes on in the next batch.
     pub again: Vec<Op>,
+    /// Queues that jobs were put out of reach of.
+    pub seized: Vec<QueueId>,
 }
 
 pub(super) type Answer = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
@@ -78,8 +81,8 @@ pub(super) struct Sum {
 pub(super) enum Effect {
     /// Due, and nobody's.
     Ready(QueueId, Due),
-    /// An attempt's end is durable; `back`: the job is due again with so many attempts, as the lease has it.
-    Ended { id: Uuid, attempt: u32, back: Option<u32> },
+    /// An attempt's end is durable; `back`: the job is due again with these attempts, as the lease has it.
+    Ended { id: Uuid, attempt: u32, back: Option<Tally> },
     /// A lease from outside is durable.
     Leased { id: Uuid, attempt: u32, until: i64 },
     /// The job waits no longer: cancelled, purged, forgotten.
@@ -244,13 +247,19 @@ impl Writer {
 
     fn finish(&mut self, db: &Connection, finish: &mut Finish) -> rusqlite::Result<()> {
         if let Some(refusal) = self.over_bound(&finish.pushes) {
+            let reason = refusal.to_string();
             self.refuse(&mut finish.reply, refusal);
-            // As if it had not been tried: its holder may end it another way.
+            finish.pushes.clear();
             let mut memory = self.core.memory();
-            if let Some(lease) = memory.leases.get_mut(&finish.id).filter(|lease| lease.attempt == finish.attempt) {
+            let Some(lease) = memory.leases.get_mut(&finish.id).filter(|lease| lease.attempt == finish.attempt) else { return Ok(()) };
+            if finish.outside {
+                // As if it had not been tried: its holder may end it another way.
                 lease.hold = Hold::Held;
+                return Ok(());
             }
-            return Ok(());
+            // Nobody else would ever end it.
+            let Some(lease) = memory.leases.get(&finish.id) else { return Ok(()) };
+            (finish.verdict, finish.tally) = self.core.judge(&memory, lease, Outcome::Retry { reason, after: None });
         }
         self.batch.wrote = true;
         let (state, moment) = (finish.verdict.state, finish.moment);
@@ -259,7 +268,7 @@ impl Writer {
         let ending = rows::Ending { line: moment.line, wall: moment.wall, due_at, wake_at };
         let held = rows::Held { attempt: finish.attempt, outside: finish.outside };
         let (id, attempt, queue) = (finish.id, finish.attempt, finish.queue);
-        if !rows::finish(db, finish.seq, held, &finish.verdict, ending)? {
+        if !rows::finish(db, finish.seq, held, &finish.verdict, finish.tally, ending)? {
             self.batch.effects.push(Effect::Ended { id, attempt, back: None });
             self.answer(&mut finish.reply, Finished::Stale);
             return Ok(());
@@ -270,7 +279,7 @@ impl Writer {
         if kept && let Some(wake) = wake_at {
             self.note_wake(state, wake);
         }
-        let back = (state == JobState::Waiting && !finish.outside).then_some(finish.verdict.attempts);
+        let back = (state == JobState::Waiting && !finish.outside).then_some(finish.tally);
         self.batch.effects.push(Effect::Ended { id, attempt, back });
         if state == JobState::Waiting && finish.outside {
             self.batch.effects.push(Effect::Ready(queue, rows::load(db, finish.seq)?));
@@ -286,14 +295,17 @@ impl Writer {
 
     fn lease(&mut self, db: &Connection, lease: &mut Lease) -> rusqlite::Result<()> {
         let until = lease.moment.line.saturating_add(lease.term_ms);
+        let mut jobs = Vec::with_capacity(lease.taken.len());
         for (seq, job) in &lease.taken {
             self.batch.wrote = true;
-            rows::lease(db, *seq, job.attempt, &lease.holder, until)?;
+            if !rows::lease(db, *seq, job.attempt, &lease.holder, until)? {
+                continue;
+            }
+            jobs.push(job.clone());
             self.wake_by(until);
             self.counted(lease.queue, Some(JobState::Waiting), Some(JobState::Running));
             self.batch.effects.push(Effect::Leased { id: job.id, attempt: job.attempt, until });
         }
-        let jobs = lease.taken.iter().map(|(_, job)| job.clone()).collect();
         self.answer(&mut lease.reply, jobs);
         Ok(())
     }
@@ -398,9 +410,9 @@ impl Writer {
                 Effect::Ready(queue, job) => memory.offer(queue, job),
                 Effect::Ended { id, attempt, back } => {
                     if let Some(lease) = memory.unlease(id, attempt)
-                        && let Some(attempts) = back
+                        && let Some(tally) = back
                     {
-                        memory.offer(lease.queue, Due { attempts, ..lease.job });
+                        memory.offer(lease.queue, lease.back(tally));
                     }
                 }
                 Effect::Leased { id, attempt, until } => {
@@ -428,14 +440,16 @@ impl Writer {
                 Effect::Thawed(queue) => memory.freeze(queue, false),
             }
         }
-        if wrote && memory.stalled {
-            memory.resume();
-        }
+        let lost = if wrote && memory.stalled { memory.resume(self.moment) } else { Vec::new() };
         let fresh = std::mem::take(&mut memory.fresh);
         memory.aged.extend(fresh);
         let last = !memory.aged.is_empty();
         memory.starts_asked = last;
         drop(memory);
+        for finish in lost {
+            // A closed store gives nothing out any more.
+            let _ = self.core.put(Op::Finish(finish));
+        }
         if last {
             self.core.mention(Op::Starts);
         }
@@ -451,6 +465,7 @@ impl Writer {
         memory.stalled = true;
         memory.starts_asked = false;
         memory.aged.extend(batch.starts);
+        batch.seized.iter().for_each(|queue| memory.unread(*queue));
         // What would have gone on doesn't: its caller waits, its jobs are out of reach.
         let mut undone: Vec<&mut Op> = batch.again.iter_mut().collect();
         ops.for_each(|op| undone.push(op));
