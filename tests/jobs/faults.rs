@@ -103,7 +103,8 @@ async fn a_disk_that_is_behind_refuses_pushes_and_never_the_end_of_an_attempt() 
     let payload = Bytes::from(vec![0; 1 << 20]);
     let megabytes = || (0..16).map(|_| NewJob::new("big".into(), payload.clone(), "tests".into())).collect();
     // The writer waits with what it has taken along, 256 MiB at most; as much may wait behind it.
-    let refused = (0..100).filter_map(|_| desk.push(megabytes()).now_or_never()).last().unwrap().unwrap_err().to_string();
+    let refused =
+        (0..100).filter_map(|_| desk.push(megabytes()).now_or_never()).collect::<Vec<_>>().pop().unwrap().unwrap_err().to_string();
     assert!(refused.contains("the disk is behind"), "{refused}");
     let mut end = desk.finish(leased.id, leased.attempt, done(), vec![job_for("next", "b")]);
     assert!((&mut end).now_or_never().is_none(), "taken");
