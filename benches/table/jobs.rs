@@ -74,7 +74,11 @@ fn measure(worker: &'static str, pushers: impl FnOnce(&Store) -> Vec<tokio::task
         bench.running(1).await;
         let pushers = pushers(&bench.store);
         let rate = rate(&bench.store).await;
-        pushers.iter().for_each(tokio::task::JoinHandle::abort);
+        // They end before the store does.
+        for pusher in pushers {
+            pusher.abort();
+            let _ = pusher.await;
+        }
         rate
     };
     runtime.block_on(runtime.spawn(measured)).unwrap()
