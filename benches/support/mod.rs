@@ -143,6 +143,15 @@ pub fn disk() -> tempfile::TempDir {
     tempfile::TempDir::new_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap()
 }
 
+/// How long this disk takes to make 8 KiB durable, about what a small commit writes; nth of many, in a file that is there.
+pub fn sync(file: &std::fs::File, nth: u64) -> Duration {
+    use std::os::unix::fs::FileExt;
+    let start = std::time::Instant::now();
+    file.write_all_at(&[nth as u8; 8_192], nth % 64 * 8_192).unwrap();
+    file.sync_data().unwrap();
+    start.elapsed()
+}
+
 /// The value below which the share `p` of all values lies.
 pub fn percentile(values: &mut [Duration], p: f64) -> Duration {
     values.sort_unstable();

@@ -1,6 +1,9 @@
 //! Rows of what is kept: durable key-value changes, and a million queued jobs in the memory of the real binary.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::File,
+    time::{Duration, Instant},
+};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, body::Bytes};
@@ -13,7 +16,7 @@ use crate::{
     Row,
     host::Host,
     inside::{micros, runtime},
-    support::{disk, percentile, status_kib},
+    support::{disk, percentile, status_kib, sync},
 };
 
 const CALLERS: usize = 64;
@@ -47,7 +50,11 @@ pub fn kv() -> Vec<Row> {
     let measured = async {
         let folder = disk();
         let store = Store::open(StoreSettings { dir: folder.path().to_owned(), history_bytes: 1 << 20, history_days: 1 }).unwrap();
+        let file = File::create(folder.path().join("fsync")).unwrap();
+        let syncs = || (0..200).map(|nth| sync(&file, nth));
+        let mut bare: Vec<_> = syncs().collect();
         let each = increments(&store, |caller| format!("caller-{caller}")).await;
+        bare.extend(syncs());
         let hot = increments(&store, |_| "hot".to_owned()).await;
         store.set("bench", "page", vec![7; 1_000].into(), None, Expect::Anything).await.unwrap();
         let mut gets = Vec::new();
@@ -57,12 +64,12 @@ pub fn kv() -> Vec<Row> {
             gets.push(start.elapsed());
         }
         store.close().await.unwrap();
-        (each, hot, gets)
+        (each, hot, gets, bare)
     };
-    let (each, hot, mut gets) = runtime.block_on(runtime.spawn(measured)).unwrap();
+    let (each, hot, mut gets, mut bare) = runtime.block_on(runtime.spawn(measured)).unwrap();
     vec![Row::new(
-        "durable kv increments, 64 callers, a key each (one key for all; p50 of a get of 1,000 bytes)",
-        format!("{each:.0}/s ({hot:.0}/s; {})", micros(percentile(&mut gets, 0.5))),
+        "durable kv increments, 64 callers, a key each (one key for all; p50 of a bare fsync, of a get of 1,000 bytes)",
+        format!("{each:.0}/s ({hot:.0}/s; {}, {})", micros(percentile(&mut bare, 0.5)), micros(percentile(&mut gets, 0.5))),
         "50,000/s",
         each >= 50_000.0,
     )]

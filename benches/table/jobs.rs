@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     fs::File,
-    os::unix::fs::FileExt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,7 +13,7 @@ use skep::store::{Jobs, NewJob, Store};
 use crate::{
     Row,
     inside::{keep_armed, micros, runtime},
-    support::{Bench, disk, percentile},
+    support::{Bench, disk, percentile, sync},
 };
 
 const QUEUE: &str = "bench";
@@ -75,7 +74,11 @@ fn measure(worker: &'static str, pushers: impl FnOnce(&Store) -> Vec<tokio::task
         bench.running(1).await;
         let pushers = pushers(&bench.store);
         let rate = rate(&bench.store).await;
-        pushers.iter().for_each(tokio::task::JoinHandle::abort);
+        // They end before the store does.
+        for pusher in pushers {
+            pusher.abort();
+            let _ = pusher.await;
+        }
         rate
     };
     runtime.block_on(runtime.spawn(measured)).unwrap()
@@ -114,12 +117,7 @@ pub fn latency() -> Vec<Row> {
         let (mut syncs, mut waits) = (Vec::new(), Vec::new());
         let mut changed = bench.supervisor.changed();
         for turn in 0..2_000_u64 {
-            let start = Instant::now();
-            // As much as one push writes.
-            file.write_all_at(&[turn as u8; 8_192], turn % 64 * 8_192).unwrap();
-            file.sync_data().unwrap();
-            syncs.push(start.elapsed());
-
+            syncs.push(sync(&file, turn));
             changed.mark_unchanged();
             let start = Instant::now();
             let pushed = bench.store.push(vec![job()]);
