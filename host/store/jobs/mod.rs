@@ -9,7 +9,7 @@
 //! | `handle` | the calls: checks what is handed over, takes leases, asks the writer |
 //! | `core`, `memory` | what is shared: windows, leases, counts, who waits |
 //! | `window`, `policy`, `timeline` | pure: which jobs are in memory, what becomes of one, what time it is |
-//! | `op`, `writer`, `sweep` | a batch's work: hot path; slices and the rest |
+//! | `op`, `writer`, `sweep`, `undo` | a batch's work: hot path; slices and the rest; a failed commit |
 //! | `rows`, `views` | the tables, as statements; as a person sees them |
 //! | `timer` | the one timer |
 
@@ -22,6 +22,7 @@ mod rows;
 mod sweep;
 pub mod timeline;
 mod timer;
+mod undo;
 mod views;
 pub mod window;
 mod writer;
