@@ -2,7 +2,11 @@
 //!
 //! Must not read files or ask whether what is referred to exists: a component may come later than its manifest.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use serde_json::Value as Json;
 
@@ -52,7 +56,7 @@ pub(super) fn worker(mut table: Reader<'_>, origin: &Origin) -> Option<Vec<Worke
     let (name, live, (run, instance)) = (name?, live?, run?);
     let spec = |own: Overrides, grants: Grants, config: Json| {
         let schedule = own.every.map(Schedule::Every).or_else(|| run.schedule.clone());
-        let mut run = RunSpec { grants: Arc::new(grants), config: Arc::new(config), schedule, ..run.clone() };
+        let mut run = RunSpec { grants: shared(grants), config: Arc::new(config), schedule, ..run.clone() };
         run.instance = instance.unwrap_or_else(|| default_instance(&run));
         let live = LiveSpec {
             title: own.title.or_else(|| live.title.clone()),
@@ -70,6 +74,12 @@ pub(super) fn worker(mut table: Reader<'_>, origin: &Origin) -> Option<Vec<Worke
             items.into_iter().map(item).collect()
         }
     }
+}
+
+/// Most workers of a large fleet are granted the same: nothing.
+fn shared(grants: Grants) -> Arc<Grants> {
+    static NOTHING: LazyLock<Arc<Grants>> = LazyLock::new(Arc::default);
+    if grants == Grants::default() { NOTHING.clone() } else { Arc::new(grants) }
 }
 
 /// What needs a fresh incarnation when it changes, without config and grants; and the instance mode, when it is written.

@@ -70,7 +70,8 @@ impl Lane {
                         After::Done => return,
                     }
                 }
-                Doing::Drive => match self.drive().await {
+                // Boxed: starts are rare, and what they hold would make the task of every event larger.
+                Doing::Drive => match Box::pin(self.drive()).await {
                     Some(message) => Doing::Lane(message),
                     None => {
                         // Ready for its first event may be what became of it, too.

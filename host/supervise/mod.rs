@@ -18,7 +18,7 @@ mod waits;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -387,8 +387,7 @@ fn deployed(deployment: Deployment, outbound: Arc<Outbound>, services: &Services
     let config = deployment.spec.run.config.to_string().into();
     let (worker, grants) = (deployment.spec.name.clone(), deployment.spec.run.grants.clone());
     let rights = Arc::new(Rights { worker, grants, services: services.capabilities.clone() });
-    let pings = services.capabilities.pinger.worker(&deployment.spec.name, deployment.spec.run.grants.ping.as_ref());
-    Arc::new(Deployed { deployment, outbound, pings, rights, config })
+    Arc::new(Deployed { deployment, outbound, pings: OnceLock::new(), rights, config })
 }
 
 /// A duration as people say it.

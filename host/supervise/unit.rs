@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
@@ -34,7 +34,8 @@ const ERROR_BYTES: usize = 4 << 10;
 pub struct Deployed {
     pub deployment: Deployment,
     pub outbound: Arc<Outbound>,
-    pub pings: Arc<Pings>,
+    /// Made at the first instance, as most workers never have one.
+    pub pings: OnceLock<Arc<Pings>>,
     pub rights: Arc<Rights>,
     /// The config as JSON, as `init` gets it.
     pub config: Arc<str>,
@@ -255,7 +256,10 @@ impl Unit {
             outbound: deployed.outbound.clone(),
             log,
             replica,
-            pings: deployed.pings.clone(),
+            pings: deployed
+                .pings
+                .get_or_init(|| services.capabilities.pinger.worker(&self.name, deployed.run().grants.ping.as_ref()))
+                .clone(),
             rights: deployed.rights.clone(),
             command: deployed.run().command.clone().map(Box::new),
             memory_bytes: deployed.run().limits.memory_bytes,

@@ -48,7 +48,8 @@ pub struct Purpose {
 /// A live instance.
 pub struct Instance {
     store: Store<State>,
-    guest: Guest,
+    /// Boxed: an instance changes hands a few times an event.
+    guest: Box<Guest>,
     purpose: Arc<Purpose>,
     /// Its place in the pool; given back after the Store is gone (fields drop in order).
     _place: OwnedSemaphorePermit,
@@ -117,7 +118,7 @@ impl Instance {
                     Some(guest) => guest.call_init(&mut *store, &purpose.config).await?.err(),
                     None => None,
                 };
-                Ok((guest, refused))
+                Ok((Box::new(guest), refused))
             })
             .await
         };
