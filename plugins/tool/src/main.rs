@@ -4,6 +4,8 @@
 //!
 //! Must not be deployed for anything but tests.
 
+#![allow(clippy::disallowed_methods, reason = "sleeping is what it is told to do")]
+
 use std::{
     hint::black_box,
     io::{Read, Write},
