@@ -3,6 +3,7 @@
 //! Must not decide anything and must not reach into a room: plain data only. Times are RFC 3339, durations are milliseconds
 //! (`_ms`), sizes are bytes (`_bytes`), shares are 0..1.
 
+mod watch;
 mod work;
 
 use std::sync::Arc;
@@ -11,7 +12,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::work::{BucketView, JobState, JobView, KvView, LimiterView, Payload, QueueView, Traffic};
+pub use self::{
+    watch::{CutOff, MaintenanceView, Network},
+    work::{BucketView, JobState, JobView, KvView, LimiterView, Payload, QueueView, Traffic},
+};
 
 /// A worker's name; `parent/item` where it comes from `each`.
 pub type Name = Arc<str>;

@@ -15,6 +15,7 @@ pub mod host;
 mod jobs;
 mod kv;
 mod limiters;
+mod maintenance;
 pub mod metrics;
 mod patient;
 pub mod queues;
@@ -190,6 +191,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(records::trap))
         .routes(routes!(records::checks))
         .routes(routes!(records::history))
+        .routes(routes!(maintenance::list))
         .routes(routes!(host::show))
         .routes(routes!(host::description))
         .routes(routes!(host::metrics))
