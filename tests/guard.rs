@@ -10,7 +10,7 @@ use skep::{
         place::{self, Place},
     },
     facts::{
-        CheckStatus::{self, Down, Unknown, Up},
+        CheckStatus::{self, Down, Maintenance, Unknown, Up},
         Evidence, Name, Network, Phases,
     },
 };
@@ -137,7 +137,8 @@ proptest! {
                 prop_assert_eq!(answer.begins, begun && model.cut.is_some());
                 prop_assert!(answer.probes.len() <= 3 && (answer.probes.is_empty() || answer.verdict == Verdict::Hold));
                 // Only those that were well are worth asking, and none that failed just now.
-                prop_assert!(answer.probes.iter().all(|probe| known.iter().any(|one| **probe == *format!("worker-{one}")) && *probe != worker));
+                let worth = |probe: &Name| *probe != worker && known.iter().any(|one| **probe == *format!("worker-{one}"));
+                prop_assert!(answer.probes.iter().all(worth));
             }
             prop_assert_eq!(guard.is_cut_off(network), model.cut.is_some());
             prop_assert_eq!(guard.cut_off(network, now).is_some(), model.cut.is_some());
@@ -237,7 +238,9 @@ async fn one_site_down_among_others_is_down_as_ever() {
 #[tokio::test(start_paused = true)]
 async fn in_doubt_others_are_asked_and_then_it_is_down() {
     let mut lab = Lab::new().await;
-    let report = |lab: &Lab, number: usize, status| lab.checks.report(Report { worker: format!("w{number}").into(), ..lab.of(SITES[number], status) });
+    let report = |lab: &Lab, number: usize, status| {
+        lab.checks.report(Report { worker: format!("w{number}").into(), ..lab.of(SITES[number], status) })
+    };
     for number in 0..5 {
         lab.checks.watch(&format!("w{number}").into(), watch(2, 2));
         report(&lab, number, Up);
@@ -353,6 +356,21 @@ async fn the_local_network_is_judged_apart_also_by_the_addresses_of_names() {
     all(Up, Up).await;
     assert_eq!((statuses(&lab), lab.checks.cut_off()), (vec![Up; 6], None));
     assert_eq!(told(&lab, "host.connected").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn planned_work_on_everything_is_no_cut_off() {
+    let lab = Lab::new().await;
+    lab.watch(watch(2, 2));
+    round(&lab, &SITES, Up).await;
+    lab.watch(Watch { maintenance: true, ..watch(2, 2) });
+    for _ in 0..5 {
+        pass(secs(30)).await;
+        round(&lab, &SITES, Down).await;
+    }
+    assert_eq!((statuses(&lab), lab.checks.cut_off()), (vec![Maintenance; 5], None));
+    lab.watch(watch(2, 2));
+    assert_eq!(statuses(&lab), [Down; 5], "what stands below shows");
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,8 +22,8 @@ mod capabilities; // what guests may ask for: grants, bounds, whose job it is, r
 mod checks; // up or down: confirming, silence, uptime
 mod cli; // the command line: help, tables, plans, problems, settings
 mod fleet; // desired state: diff, folder, roll-over, undo
-mod history; // a check's history: days, rollups, caps
 mod guard; // is it this host that is cut off? against a slow obvious model, and on the board
+mod history; // a check's history: days, rollups, caps
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
 mod ingress; // HTTP routes: whose a path is, bounds, bodies both ways, bad ends; between workers; with real guests
 mod jobs; // the durable queue: order, fencing, keys, kills; against a slow obvious model

@@ -231,7 +231,7 @@ async fn a_window_opens_and_closes_by_itself_and_tells_what_stands_below() {
     let told = lab.told();
     let windows: Vec<_> = told.iter().filter(|told| told.starts_with("move")).collect();
     assert_eq!(windows, ["move is open until 2026-03-01T12:16:40Z, for group:shop", "move is over"]);
-    assert_eq!(told.last().unwrap(), "https://a/ maintenance -> down: connection refused");
+    assert!(told[told.len() - 2..].contains(&"https://a/ maintenance -> down: connection refused".to_owned()), "{told:#?}");
 
     // Its facts, over for good.
     let MaintenanceView { open, from, until, cron, .. } = lab.checks.maintenance().remove(0);
@@ -270,7 +270,10 @@ async fn a_clock_that_is_set_moves_windows_within_a_minute() {
     lab.checks.declare_windows(vec![spec("night", &[], nightly)]);
     let view = lab.checks.maintenance().remove(0);
     assert_eq!(view.from, Some("2026-03-02T02:00:00Z".parse().unwrap()));
-    assert_eq!((view.until.unwrap().duration_since(view.from.unwrap()).as_secs(), view.cron.as_deref()), (1_800, Some("0 3 * * * Europe/Berlin")));
+    assert_eq!(
+        (view.until.unwrap().duration_since(view.from.unwrap()).as_secs(), view.cron.as_deref()),
+        (1_800, Some("0 3 * * * Europe/Berlin"))
+    );
     // Somebody sets the clock to five past three.
     AHEAD.store(14 * 3_600_000 + 300_000, std::sync::atomic::Ordering::Relaxed);
     pass(secs(61)).await;

@@ -160,14 +160,7 @@ impl Check {
     }
 
     /// Takes a report; answers what it led to and its row for history. `verdict`: how a failure counts.
-    pub fn report(
-        &mut self,
-        report: Report,
-        subject: &Arc<str>,
-        watch: &Watch,
-        now: Instant,
-        verdict: Verdict,
-    ) -> (Judgement, ResultRow) {
+    pub fn report(&mut self, report: Report, subject: &Arc<str>, watch: &Watch, now: Instant, verdict: Verdict) -> (Judgement, ResultRow) {
         self.heard = now;
         self.silent = false;
         self.current = true;

@@ -69,6 +69,10 @@ impl Board {
         }
         let (Answer { verdict, probes, begins }, cut) = {
             let mut guard = self.guard();
+            // Planned work at home is no sign of anything.
+            if (watch.maintenance || watch.paused) && !guard.is_cut_off(place.network) {
+                return Verdict::Down;
+            }
             guard.failed(place, &report.worker, at.now);
             let Some(question) = check.question(watch, guard.is_cut_off(place.network)) else { return Verdict::Down };
             (guard.judge(place, question, at.now), guard.cut_off(place.network, at.now))

@@ -88,6 +88,8 @@ fn is_port(text: &str) -> bool {
 }
 
 fn is_name(host: &str) -> bool {
-    let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let label = |label: &str| {
+        !label.is_empty() && label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
     host.len() <= 253 && host.split('.').all(label)
 }

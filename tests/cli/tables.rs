@@ -195,10 +195,10 @@ fn windows_say_whether_they_are_open_and_when() {
     assert_eq!(
         text,
         "\
-NAME   STATE    FROM    UNTIL   WORKERS            CRON           DECLARED
-night  to come  in 2h   in 3h   pages, group:home  0 3 * * 0 UTC  w.toml:7
-move   open     1m ago  in 1h   all                -              w.toml:7
-past   over     2h ago  1h ago  pages              -              w.toml:7
+NAME   STATE    FROM     UNTIL    WORKERS            CRON           DECLARED
+night  to come  in 2h    in 3h    pages, group:home  0 3 * * 0 UTC  w.toml:7
+move   open     60s ago  in 60m   all                -              w.toml:7
+past   over     2h ago   60m ago  pages              -              w.toml:7
 "
     );
 }
