@@ -44,6 +44,8 @@ pub struct Settings {
     pub drain: Duration,
     pub log: LogFormat,
     pub limits: Limits,
+    /// Whether "everything is down at once" counts as this host being cut off.
+    pub guard: bool,
     /// `[defaults]`: worker fields below what a manifest says.
     pub defaults: Option<toml::Table>,
     /// The file that was read, if any.
@@ -59,6 +61,7 @@ impl Settings {
     pub fn load(flags: Layer, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let above = flags.over(Layer::from_env(env)?);
         let (path, file) = read_file(&above)?;
+        let guard = file.watch.guard.unwrap_or(true);
         let (file, defaults, limits, admin_hosts) = file.into_layer(path.as_deref());
         let all = above.over(file);
         let data = all.data.unwrap_or_else(|| PathBuf::from(DATA));
@@ -72,6 +75,7 @@ impl Settings {
             drain: all.drain.map_or(Duration::from_secs(10), |span| span.0),
             log: all.log.unwrap_or_default(),
             limits,
+            guard,
             defaults,
             file: path,
         })
@@ -173,6 +177,8 @@ struct File {
     admin: AdminTable,
     #[serde(default)]
     limits: LimitsTable,
+    #[serde(default)]
+    watch: WatchTable,
     defaults: Option<toml::Table>,
 }
 
@@ -192,6 +198,12 @@ struct LimitsTable {
     residents: Option<u32>,
     connections: Option<u32>,
     followers: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WatchTable {
+    guard: Option<bool>,
 }
 
 impl File {

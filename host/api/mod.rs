@@ -16,6 +16,7 @@ mod jobs;
 mod kv;
 mod limiters;
 pub mod live;
+mod maintenance;
 pub mod metrics;
 mod patient;
 pub mod queues;
@@ -194,6 +195,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(records::trap))
         .routes(routes!(records::checks))
         .routes(routes!(records::history))
+        .routes(routes!(maintenance::list))
         .routes(routes!(host::show))
         .routes(routes!(host::description))
         .routes(routes!(host::metrics))

@@ -164,6 +164,8 @@ skep.toml:
   hosts = [\"skep.example.com\"]       # what a proxy in front calls this host
   [limits]
   history_bytes = \"1GiB\"             # also history_days, residents, connections, followers
+  [watch]
+  guard = true                       # everything down at once: this host is cut off, so unknown
   [defaults]                         # any worker field, below what manifests say
   restart = { intensity = 5 }";
 
@@ -247,7 +249,7 @@ pub struct Check {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  skep get workers\n  skep get workers -o json | jq -r '.[] | select(.state != \"running\") | .name'\n  skep get worker pages\n  skep get problems"
+    after_help = "Examples:\n  skep get workers\n  skep get workers -o json | jq -r '.[] | select(.state != \"running\") | .name'\n  skep get worker pages\n  skep get maintenance\n  skep get problems"
 )]
 pub struct Get {
     #[command(subcommand)]
@@ -265,6 +267,11 @@ pub enum What {
     Worker {
         #[arg(value_name = "NAME")]
         name: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Maintenance windows: which are open, which are to come
+    Maintenance {
         #[command(flatten)]
         output: Output,
     },
