@@ -51,6 +51,7 @@ mod faults; // kill -9 in a loop, traps, clocks that jump, full disks, late hold
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
 mod keep; // backup, restore, damaged files: refused, named, brought back
 mod lazy; // nothing is made before the first event, and nothing is missed because of it
+mod page; // the page in a real browser: its stories, accessibility, markup, lost hosts, doors, keys
 mod pinger; // reference system 4, the canary, and its faults not to copy
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod poller_more; // its config, key by key; mistakes; many URLs

@@ -54,13 +54,14 @@ impl Board {
         turns.iter().for_each(|turn| self.tell_turn(turn));
         let at = self.moment();
         for shard in &self.shards {
-            for (name, worker) in &mut lock(shard).workers {
-                let Some(watch) = &worker.watch else { continue };
+            let mut guard = lock(shard);
+            let turned = guard.workers.iter().filter_map(|(name, worker)| {
+                let watch = worker.watch.as_ref()?;
                 let maintenance = windows.covers(name, worker.group.as_deref());
-                if watch.maintenance != maintenance {
-                    let watch = Watch { maintenance, ..watch.clone() };
-                    self.judge_by(name, worker, watch, at);
-                }
+                (watch.maintenance != maintenance).then(|| (name.clone(), Watch { maintenance, ..watch.clone() }))
+            });
+            for (name, watch) in turned.collect::<Vec<_>>() {
+                self.judge_by(&name, &mut guard, watch, at);
             }
         }
         self.aim(windows);

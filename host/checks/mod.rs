@@ -3,6 +3,7 @@
 //! `policy` (hysteresis), `uptime` (time-weighted arithmetic), `windows` (maintenance) and `guard` (is it this host that is cut off?)
 //! are pure; the board owns every check's state, its keeper the one timer for silence and windows. Must not run workers: it asks for a confirming tick through [`Recheck`] and tells flips as events.
 
+mod beats;
 mod board;
 mod check;
 mod cutoff;
@@ -26,7 +27,7 @@ use tokio::task::AbortHandle;
 use self::{board::Board, check::BEATS};
 use crate::{
     clock::Clock,
-    facts::{CheckStatus, CheckView, CutOff, Evidence, MaintenanceView, Name},
+    facts::{CheckStatus, CheckView, CutOff, Evidence, LiveCheck, MaintenanceView, Name},
     journal::Journal,
     manifest::spec::{CheckPolicy, MaintenanceSpec},
     store::{Store, StoreError},
@@ -160,6 +161,21 @@ impl Checks {
     /// Checks of all workers or one, by worker and subject.
     pub fn views(&self, worker: Option<&str>) -> Vec<CheckView> {
         self.board.views(worker)
+    }
+
+    /// The live view follows: from now on (or no longer) changed checks are noted for [`Checks::touched`]. It has one follower.
+    pub fn follow(&self, on: bool) {
+        self.board.follow(on);
+    }
+
+    /// Checks that changed since this was last asked, as they are now; none: gone.
+    pub fn touched(&self) -> Vec<(Name, Arc<str>, Option<LiveCheck>)> {
+        self.board.touched()
+    }
+
+    /// The same of all checks, or one worker's, whether they changed or not.
+    pub fn live(&self, worker: Option<&str>) -> Vec<(Name, Arc<str>, Option<LiveCheck>)> {
+        self.board.live(worker)
     }
 
     /// Moves whenever a view may have changed.
