@@ -6,6 +6,7 @@ mod fakes; // queue and keys in memory
 mod keys; // key-value state
 mod limiters; // rates and permits
 mod metrics; // Prometheus text
+mod page; // the page's files, signing in and out
 mod queues; // push, lease, finish, operate
 mod replicas; // a worker's replicas
 mod serving; // bounds, streams, stopping, the socket

@@ -16,6 +16,7 @@ mod jobs;
 mod kv;
 mod limiters;
 pub mod metrics;
+mod page;
 mod patient;
 pub mod queues;
 mod records;
@@ -113,7 +114,8 @@ pub struct HostFacts {
         title = "skep admin API",
         description = "Workers, checks, events and traps of one skep host, and the changes an operator may ask for.\n\nThe data folder's \
                        socket (`skep.sock`) needs no token. Over HTTP send `Authorization: Bearer TOKEN`: `admin.token` of the data \
-                       folder may do all, `read.token` may read. Times are RFC 3339, `_ms` are milliseconds, `_bytes` bytes, shares \
+                       folder may do all, `read.token` may read; a browser that signed in sends its cookie \
+                       instead, with `Origin` for changes. Times are RFC 3339, `_ms` are milliseconds, `_bytes` bytes, shares \
                        0..1. A `/` in a worker's name is written `%2F` in a path. Unknown query parameters are refused.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
@@ -124,7 +126,8 @@ pub struct HostFacts {
         (name = "kv", description = "Workers' key-value state"),
         (name = "limiters", description = "Named rate limiters, and permits of them"),
         (name = "records", description = "Logs, events, traps, checks and their history"),
-        (name = "host", description = "This host: health, metrics, this description")
+        (name = "host", description = "This host: health, metrics, this description"),
+        (name = "page", description = "Signing in and out of the page at `/`")
     ),
     modifiers(&Tokens)
 )]
@@ -195,6 +198,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(host::metrics))
         .routes(routes!(host::healthz))
         .routes(routes!(host::readyz))
+        .merge(page::endpoints())
 }
 
 /// The OpenAPI document, generated from the handlers.
@@ -206,7 +210,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn router(state: ApiState, via: Via) -> Router {
     let access = state.access.clone();
     let (router, _) = endpoints().split_for_parts();
-    guarded(router.with_state(state), access, via)
+    guarded(router.merge(page::files()).with_state(state), access, via)
 }
 
 /// Puts the guard, the bounds and the error body around any router.

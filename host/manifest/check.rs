@@ -61,6 +61,7 @@ pub(super) fn worker(mut table: Reader<'_>, origin: &Origin) -> Option<Vec<Worke
         let live = LiveSpec {
             title: own.title.or_else(|| live.title.clone()),
             notes: own.notes.or_else(|| live.notes.clone()),
+            group: own.group.or_else(|| live.group.clone()),
             payload: own.payload.or_else(|| live.payload.clone()),
             ..live.clone()
         };
@@ -126,7 +127,7 @@ fn default_instance(run: &RunSpec) -> InstanceMode {
 fn live(table: &mut Reader<'_>) -> Option<LiveSpec> {
     let title = optional(table.take("title"), title);
     let notes = optional(table.take("notes"), notes);
-    let group = optional(table.take("group"), |f| f.short_text(63, "\"home\"").map(str::to_owned));
+    let group = optional(table.take("group"), group);
     let payload = optional(table.take("payload"), payload);
     let paused = or_default(table.take("paused"), false, |f| f.bool());
     let replicas = or_default(table.take("replicas"), 1, replicas);
@@ -140,6 +141,10 @@ pub(super) fn title(field: &Field<'_>) -> Option<String> {
 
 pub(super) fn notes(field: &Field<'_>) -> Option<String> {
     field.short_text(MAX_NOTES, "\"…\"").map(str::to_owned)
+}
+
+pub(super) fn group(field: &Field<'_>) -> Option<String> {
+    field.short_text(63, "\"home\"").map(str::to_owned)
 }
 
 pub(super) fn payload(field: &Field<'_>) -> Option<Arc<Json>> {

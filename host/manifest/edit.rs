@@ -4,7 +4,10 @@
 
 use std::ops::Range;
 
-pub use super::blocks::Kind;
+pub use super::{
+    blocks::Kind,
+    values::{Set, change, item_text, remove_item},
+};
 
 use toml::de::DeTable;
 
@@ -142,11 +145,11 @@ fn field_of(split: &Split<'_>, field: &str) -> Result<Option<Place>, EditError> 
     Ok(Some(Place { line, value }))
 }
 
-fn missing(kind: Kind, name: &str) -> EditError {
+pub(super) fn missing(kind: Kind, name: &str) -> EditError {
     EditError::NotFound(format!("{} \"{name}\"", kind.as_str()))
 }
 
-fn find<'t>(text: &'t str, kind: Kind, name: &str) -> Option<(usize, Split<'t>)> {
+pub(super) fn find<'t>(text: &'t str, kind: Kind, name: &str) -> Option<(usize, Split<'t>)> {
     let mut at = 0;
     split(text).into_iter().find_map(|split| {
         let start = at;
@@ -170,7 +173,7 @@ fn single<'t>(block: &Block<'t>) -> Result<Split<'t>, EditError> {
     }
 }
 
-fn parsed<'t>(split: &Split<'t>) -> Result<Vec<tree::Entry<'t>>, EditError> {
+pub(super) fn parsed<'t>(split: &Split<'t>) -> Result<Vec<tree::Entry<'t>>, EditError> {
     if split.nesting > MAX_NESTING {
         return Err(EditError::Syntax("too many brackets within brackets".to_owned()));
     }
@@ -178,7 +181,7 @@ fn parsed<'t>(split: &Split<'t>) -> Result<Vec<tree::Entry<'t>>, EditError> {
 }
 
 /// Refuses an edit whose outcome no longer parses.
-fn still_toml(text: String, kind: Kind, name: &str) -> Result<String, EditError> {
+pub(super) fn still_toml(text: String, kind: Kind, name: &str) -> Result<String, EditError> {
     match find(&text, kind, name).map(|(_, split)| parsed(&split).map(|_| ())) {
         Some(Ok(())) => Ok(text),
         Some(Err(error)) => Err(error),
@@ -186,7 +189,7 @@ fn still_toml(text: String, kind: Kind, name: &str) -> Result<String, EditError>
     }
 }
 
-fn replaced(text: &str, range: Range<usize>, with: &str) -> String {
+pub(super) fn replaced(text: &str, range: Range<usize>, with: &str) -> String {
     let (before, after) = (text.get(..range.start).unwrap_or_default(), text.get(range.end..).unwrap_or_default());
     [before, with, after].concat()
 }

@@ -7,7 +7,7 @@
 //! text → lexer → blocks (top-level tables) → block → tree (as written) → check, triggers, grants, allow, each, tables → spec (checked)
 //!                     parser remembers ┘      └ defaults below       with reader, hints and units at hand
 //! specs of all files → references (names, limiters, workers), unserved (not in this build) · old, new → differences
-//! text → edit → text
+//! text → edit (whole tables), values (single ones) → text
 //! ```
 
 mod allow;
@@ -32,9 +32,10 @@ mod tree;
 mod triggers;
 pub mod units;
 mod unserved;
+mod values;
 
 pub use defaults::check_defaults;
-pub use hints::name_fault;
+pub use hints::{name_fault, slug};
 pub use parser::{Parsed, Parser};
 pub use references::check_all;
 pub use unserved::not_in_this_build;

@@ -74,8 +74,17 @@ impl Whole {
             followers: Arc::new(Semaphore::new(1)),
         };
         tokio::spawn(serve::serve(listener, router(state, Via::Tcp), Bounds::default(), stopping));
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { fleet, jobs, limiters, address, http, _ready: ready, stop, supervised }
+    }
+
+    /// Any path, with no token; redirects are not followed.
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("http://{}{path}", self.address))
+    }
+
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
