@@ -47,6 +47,12 @@ pub fn worker_block<'t>(text: &'t str, worker: &str) -> Option<&'t str> {
     Some(split.core())
 }
 
+/// The same block, and the line on which it starts.
+pub fn worker_place<'t>(text: &'t str, worker: &str) -> Option<(&'t str, u32)> {
+    let (_, split) = find(text, Kind::Worker, worker)?;
+    Some((split.core(), split.line))
+}
+
 /// Puts `block` where the table of the same kind and name stands, else at the end. Comments right above the old table stay when
 /// the new one brings none.
 pub fn put_block(text: &str, block: &Block<'_>) -> Result<String, EditError> {
