@@ -5,6 +5,7 @@ mod description; // the OpenAPI document, errors, suggestions
 mod fakes; // queue and keys in memory
 mod keys; // key-value state
 mod limiters; // rates and permits
+mod live; // the live view: snapshot, deltas, beats
 mod metrics; // Prometheus text
 mod page; // the page's files, signing in and out
 mod queues; // push, lease, finish, operate

@@ -15,6 +15,7 @@ pub mod host;
 mod jobs;
 mod kv;
 mod limiters;
+pub mod live;
 pub mod metrics;
 mod page;
 mod patient;
@@ -87,8 +88,10 @@ pub struct ApiState {
     pub shutdown: watch::Receiver<bool>,
     /// What the workers' routes were asked.
     pub traffic: Arc<dyn Fn() -> Vec<Traffic> + Send + Sync>,
-    /// Places for followers of events and logs; one semaphore for socket and TCP.
+    /// Places for followers of events, logs and the live view; one semaphore for socket and TCP.
     pub followers: Arc<Semaphore>,
+    /// The live view, gathered once for all who follow it.
+    pub live: live::Live,
 }
 
 impl std::fmt::Debug for ApiState {
@@ -186,6 +189,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(limiters::show, limiters::set))
         .routes(routes!(limiters::acquire))
         .routes(routes!(limiters::attempt))
+        .routes(routes!(live::live))
         .routes(routes!(records::logs))
         .routes(routes!(records::events))
         .routes(routes!(records::event_stream))

@@ -196,6 +196,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
             move || ingress.traffic()
         }),
         followers: Arc::new(Semaphore::new(settings.limits.followers as usize)),
+        live: Default::default(),
     };
     let listen_bounds = api::Bounds { header_bytes: ingress::MAX_HEAD_BYTES, ..api::Bounds::default() };
     let (closing, is_closing) = watch::channel(false);

@@ -15,14 +15,14 @@ use tokio::{
 
 use super::{
     Recheck, Report, Watch,
-    check::{Check, Due, Moment, clip},
+    check::{Check, Due, Moment, TOLD_BYTES, clip},
     keeper::Deadlines,
     policy::Flip,
     shard::{Shard, Worker, lock},
 };
 use crate::{
     clock::Clock,
-    facts::{CheckStatus, CheckView, Level, Name},
+    facts::{CheckStatus, CheckView, Level, LiveCheck, Name},
     journal::Journal,
     manifest::units::print_duration,
     store::{CheckRow, Recent, Store},
@@ -34,8 +34,6 @@ const SUBJECTS: usize = 1_000;
 const SUBJECT_BYTES: usize = 2_048;
 /// Rows given to the store before it is waited for: its queue is bounded.
 const ROWS_AT_ONCE: usize = 10_000;
-/// Of a detail, in an event: the first line, at most this long.
-const TOLD_BYTES: usize = 200;
 
 #[derive(Debug)]
 pub(super) struct Board {
@@ -77,8 +75,11 @@ impl Board {
     /// Puts results of the run before into the views.
     pub fn remember(&self, recent: &[Recent]) {
         for Recent { worker, subject, beats } in recent {
-            if let Some(check) = self.shard(worker).workers.get_mut(worker).and_then(|worker| worker.checks.get_mut(subject)) {
+            let mut guard = self.shard(worker);
+            let Shard { workers, touched, .. } = &mut *guard;
+            if let Some(check) = workers.get_mut(worker).and_then(|worker| worker.checks.get_mut(subject)) {
                 check.remember(beats);
+                touched.note(worker, subject);
             }
         }
         self.moved();
@@ -88,7 +89,7 @@ impl Board {
         let now = self.clock.now();
         let name = report.worker.clone();
         let mut guard = self.shard(&name);
-        let Shard { workers, dirty } = &mut *guard;
+        let Shard { workers, dirty, touched } = &mut *guard;
         // Not watched: a report that was under way when its worker was removed.
         let Some(worker) = workers.get_mut(&name) else { return };
         let Some(watch) = worker.watch.clone() else { return };
@@ -126,6 +127,7 @@ impl Board {
             None => self.soil(&name, &subject, check, dirty),
         }
         self.arm(&name, &subject, check, &watch);
+        touched.note(&name, &subject);
         if let Some(after) = judgement.recheck {
             // Nobody there to tick it: the host is on its way down.
             let _ = self.rechecks.send(Recheck { worker: name, after });
@@ -138,7 +140,8 @@ impl Board {
         let at = self.moment();
         {
             let mut guard = self.shard(name);
-            let worker = guard.workers.entry(name.clone()).or_default();
+            let Shard { workers, touched, .. } = &mut *guard;
+            let worker = workers.entry(name.clone()).or_default();
             let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
             for (subject, check) in &mut worker.checks {
                 if let Some(flip) = check.watched(&watch, resumed, at) {
@@ -148,6 +151,7 @@ impl Board {
                     self.keep(name, subject, check);
                 }
                 self.arm(name, subject, check, &watch);
+                touched.note(name, subject);
             }
             worker.watch = Some(watch);
         }
@@ -166,6 +170,7 @@ impl Board {
             let Some((name, worker)) = guard.workers.remove_entry(name) else {
                 return;
             };
+            worker.checks.keys().for_each(|subject| guard.touched.note(&name, subject));
             // Told to the store under the lock: a worker of that name that comes back writes after it.
             self.store.record_forgotten(worker.checks.into_keys().map(|subject| (name.clone(), subject)).collect());
         }
@@ -211,17 +216,59 @@ impl Board {
         self.changed.subscribe()
     }
 
+    /// From now on (or no longer) changed checks are noted for [`Board::touched`].
+    pub fn follow(&self, on: bool) {
+        self.shards.iter().for_each(|shard| lock(shard).touched.follow(on));
+    }
+
+    /// Checks that changed since this was last asked, as they are now; none: gone.
+    pub fn touched(&self) -> Vec<(Name, Arc<str>, Option<LiveCheck>)> {
+        let wall = self.clock.wall();
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let mut guard = lock(shard);
+            for (name, subject) in guard.touched.take() {
+                let worker = guard.workers.get(&name).filter(|worker| worker.watch.is_some());
+                let row = worker.and_then(|worker| worker.checks.get(&subject)).map(|check| check.live(&name, &subject, wall));
+                all.push((name, subject, row));
+            }
+        }
+        all
+    }
+
+    /// The same of all checks, or one worker's.
+    pub fn live(&self, only: Option<&str>) -> Vec<(Name, Arc<str>, Option<LiveCheck>)> {
+        let wall = self.clock.wall();
+        let mut all = Vec::new();
+        let mut add = |name: &Name, worker: &Worker| {
+            if worker.watch.is_some() {
+                all.extend(worker.checks.iter().map(|(s, check)| (name.clone(), s.clone(), Some(check.live(name, s, wall)))));
+            }
+        };
+        match only {
+            Some(only) => {
+                if let Some((name, worker)) = self.shard(only).workers.get_key_value(only) {
+                    add(name, worker);
+                }
+            }
+            None => self.shards.iter().for_each(|shard| lock(shard).workers.iter().for_each(|(name, worker)| add(name, worker))),
+        }
+        all
+    }
+
     /// A check's deadline has come, or came once and moved on since.
     pub fn due(&self, name: &Name, subject: &Arc<str>, armed: Instant) {
         let at = self.moment();
         {
             let mut guard = self.shard(name);
-            let Some(worker) = guard.workers.get_mut(name) else { return };
+            let Shard { workers, touched, .. } = &mut *guard;
+            let Some(worker) = workers.get_mut(name) else { return };
             let Some(check) = worker.checks.get_mut(subject) else { return };
             if check.armed != Some(armed) {
                 return;
             }
             check.armed = None;
+            touched.note(name, subject);
             let watch = worker.watch.clone().unwrap_or_else(unwatched);
             match check.due(&watch, at) {
                 Due::Nothing => {}

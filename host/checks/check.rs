@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 use super::{
     Report, Watch,
+    beats::{self, Compact},
     policy::{self, Flip, Judgement, Machine},
     uptime::{Kind, Seen, Uptime},
 };
 use crate::{
-    facts::{Beat, CheckStatus, CheckView, Evidence, Name},
+    facts::{Beat, CheckStatus, CheckView, Evidence, LiveCheck, Name},
     store::{CheckRow, ResultRow},
 };
 
@@ -28,6 +29,8 @@ const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 const PUSH_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The shortest time a subject has to show up again after its worker's config changed: a slow target may take its event's whole timeout.
 const RENEWAL_AT_LEAST: Duration = Duration::from_secs(20);
+/// Of a detail, in an event or a row: the first line, at most this long.
+pub(super) const TOLD_BYTES: usize = 200;
 /// The longest silence that a guest may ask for.
 const VALID_FOR_AT_MOST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
@@ -72,15 +75,6 @@ pub(super) struct Check {
     pub armed: Option<Instant>,
     /// Changed since its row was written.
     pub dirty: bool,
-}
-
-/// A beat in 16 bytes: there are thirty for every check.
-#[derive(Debug, Clone, Copy)]
-struct Compact {
-    at: i64,
-    /// `u32::MAX`: none.
-    latency_us: u32,
-    status: CheckStatus,
 }
 
 /// What survives a restart.
@@ -251,6 +245,28 @@ impl Check {
         }
     }
 
+    /// The row of the live view; its worker's title and group are for others to add.
+    pub fn live(&self, worker: &Name, subject: &Arc<str>, wall: Timestamp) -> LiveCheck {
+        let figures = self.uptime.figures(wall.as_millisecond());
+        let evidence = self.evidence.as_deref();
+        LiveCheck {
+            worker: worker.clone(),
+            subject: subject.to_string(),
+            title: None,
+            group: None,
+            status: self.machine.shown(),
+            since: self.machine.since().as_millisecond(),
+            latency_ms: self.latency_ms,
+            uptime: figures.uptime,
+            coverage: figures.coverage,
+            last: self.last.map(Timestamp::as_millisecond),
+            detail: clip(self.detail.lines().next().unwrap_or_default(), TOLD_BYTES).to_owned(),
+            confirming: self.machine.confirming(),
+            certificate: evidence.and_then(|seen| seen.certificate_expires).map(Timestamp::as_millisecond),
+            beats: beats::written(self.beats.iter()),
+        }
+    }
+
     /// From now on time counts as what is shown, as long as the last result (or a silence that is down) stands for it.
     fn account(&mut self, watch: &Watch, wall: Timestamp) {
         let kind = match self.machine.shown() {
@@ -274,21 +290,6 @@ impl Check {
         let shortest = if self.valid_for.is_some() { PUSH_LIFE } else { LIFE };
         let quiet = policy::patience(watch, self.valid_for).map_or(Duration::ZERO, |(quiet, _)| quiet);
         self.heard.checked_add(shortest.max(quiet.saturating_mul(2)))
-    }
-}
-
-impl Compact {
-    fn new(at: Timestamp, status: CheckStatus, latency_ms: Option<f64>) -> Self {
-        let latency_us = latency_ms.filter(|ms| ms.is_finite()).map_or(u32::MAX, |ms| (ms * 1_000.0).round() as u32);
-        Self { at: at.as_millisecond(), latency_us, status }
-    }
-
-    fn view(self) -> Beat {
-        Beat {
-            at: Timestamp::from_millisecond(self.at).unwrap_or(Timestamp::UNIX_EPOCH),
-            status: self.status,
-            latency_ms: (self.latency_us != u32::MAX).then(|| f64::from(self.latency_us) / 1_000.0),
-        }
     }
 }
 

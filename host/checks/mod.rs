@@ -3,6 +3,7 @@
 //! `policy` (hysteresis) and `uptime` (time-weighted arithmetic) are pure; the board owns every check's state, its keeper the one
 //! timer for silence. Must not run workers: it asks for a confirming tick through [`Recheck`] and tells flips as events.
 
+mod beats;
 mod board;
 mod check;
 mod keeper;
@@ -21,7 +22,7 @@ use tokio::task::AbortHandle;
 use self::{board::Board, check::BEATS};
 use crate::{
     clock::Clock,
-    facts::{CheckStatus, CheckView, Evidence, Name},
+    facts::{CheckStatus, CheckView, Evidence, LiveCheck, Name},
     journal::Journal,
     manifest::spec::CheckPolicy,
     store::{Store, StoreError},
@@ -125,6 +126,21 @@ impl Checks {
     /// Checks of all workers or one, by worker and subject.
     pub fn views(&self, worker: Option<&str>) -> Vec<CheckView> {
         self.board.views(worker)
+    }
+
+    /// The live view follows: from now on (or no longer) changed checks are noted for [`Checks::touched`]. It has one follower.
+    pub fn follow(&self, on: bool) {
+        self.board.follow(on);
+    }
+
+    /// Checks that changed since this was last asked, as they are now; none: gone.
+    pub fn touched(&self) -> Vec<(Name, Arc<str>, Option<LiveCheck>)> {
+        self.board.touched()
+    }
+
+    /// The same of all checks, or one worker's, whether they changed or not.
+    pub fn live(&self, worker: Option<&str>) -> Vec<(Name, Arc<str>, Option<LiveCheck>)> {
+        self.board.live(worker)
     }
 
     /// Moves whenever a view may have changed.

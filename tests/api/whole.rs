@@ -72,6 +72,7 @@ impl Whole {
             shutdown: stopping.clone(),
             traffic: Arc::new(Vec::new),
             followers: Arc::new(Semaphore::new(1)),
+            live: Default::default(),
         };
         tokio::spawn(serve::serve(listener, router(state, Via::Tcp), Bounds::default(), stopping));
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
