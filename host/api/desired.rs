@@ -48,7 +48,7 @@ pub struct DryRun {
     /// Tell what would be done, and do nothing.
     #[serde(default, deserialize_with = "flag")]
     #[param(required = false)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -90,7 +90,13 @@ pub(super) fn about(state: &ApiState, name: &str, error: FleetError) -> ApiError
     request_body(content = String, content_type = "text/plain", description = "Manifest text (TOML), at most 8 MiB"),
     responses((status = 200, description = "What was done, or would be", body = Plan), NotChanged, TooLarge, Refused))]
 pub async fn apply(State(state): State<ApiState>, Params(params): Params<ApplyParams>, Whole(body): Whole) -> Result<Json<Plan>, ApiError> {
-    let request = ApplyRequest { text: manifest_text(&body)?, set: params.set, prune: params.prune, dry_run: params.dry_run, ..ApplyRequest::default() };
+    let request = ApplyRequest {
+        text: manifest_text(&body)?,
+        set: params.set,
+        prune: params.prune,
+        dry_run: params.dry_run,
+        ..ApplyRequest::default()
+    };
     Ok(Json(state.fleet.apply(request).await?))
 }
 

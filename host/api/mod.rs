@@ -10,6 +10,7 @@ pub mod access;
 mod desired;
 pub mod error;
 mod extract;
+mod files;
 mod given;
 pub mod host;
 mod jobs;
@@ -17,12 +18,14 @@ mod kv;
 mod limiters;
 pub mod live;
 pub mod metrics;
+mod monitors;
 mod page;
 mod patient;
 pub mod queues;
 mod records;
 pub mod serve;
 pub mod sse;
+pub mod status;
 mod suggest;
 mod workers;
 
@@ -82,6 +85,8 @@ pub struct ApiState {
     pub clock: Clock,
     pub access: Arc<Access>,
     pub host: Arc<HostFacts>,
+    /// The status page for everyone; none: it is off.
+    pub public: Option<Arc<status::Public>>,
     /// True once every worker of the first reconcile was handed to supervision.
     pub ready: watch::Receiver<bool>,
     /// True once the host stops: streams end, connections finish.
@@ -130,7 +135,8 @@ pub struct HostFacts {
         (name = "limiters", description = "Named rate limiters, and permits of them"),
         (name = "records", description = "Logs, events, traps, checks and their history"),
         (name = "host", description = "This host: health, metrics, this description"),
-        (name = "page", description = "Signing in and out of the page at `/`")
+        (name = "page", description = "Signing in and out of the page at `/`"),
+        (name = "status", description = "The public status page, when it is switched on")
     ),
     modifiers(&Tokens)
 )]
@@ -169,6 +175,11 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(desired::diff))
         .routes(routes!(desired::undo))
         .routes(routes!(desired::problems))
+        .routes(routes!(files::list))
+        .routes(routes!(files::show, files::put))
+        .routes(routes!(files::manifest))
+        .routes(routes!(monitors::add))
+        .routes(routes!(monitors::show, monitors::change))
         .routes(routes!(queues::list))
         .routes(routes!(queues::show))
         .routes(routes!(queues::jobs, queues::push))
@@ -203,6 +214,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(host::healthz))
         .routes(routes!(host::readyz))
         .merge(page::endpoints())
+        .merge(status::endpoints())
 }
 
 /// The OpenAPI document, generated from the handlers.

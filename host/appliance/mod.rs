@@ -189,6 +189,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
             manifests: settings.manifests.clone(),
             plugins: settings.plugins.clone(),
         }),
+        public: settings.status.clone().map(|status| Arc::new(api::status::Public::new(status))),
         ready: is_ready,
         shutdown: is_shutdown,
         traffic: Arc::new({

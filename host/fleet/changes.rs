@@ -67,6 +67,8 @@ pub struct Declared {
     pub line: u32,
     /// The worker's table, or its item of `each`, with the comments right above it.
     pub text: String,
+    /// The whole table; more than `text` for an item.
+    pub table: String,
     pub item: bool,
     /// The digest of the whole file's text.
     pub base: String,
@@ -117,9 +119,11 @@ impl Shelf {
         let (parent, item) = (acts::parent(worker).to_owned(), worker.contains('/'));
         let (name, key) = (worker.to_owned(), (Kind::Worker, parent));
         let found = self.with(move |book| {
-            let (file, text) = book.files.iter().find_map(|(name, file)| Some((name, file.text.as_ref()?)).filter(|_| file.tables().contains(&key)))?;
+            let (file, text) =
+                book.files.iter().find_map(|(name, file)| Some((name, file.text.as_ref()?)).filter(|_| file.tables().contains(&key)))?;
             let (block, line) = if item { edit::item_text(text, &name) } else { edit::worker_place(text, &key.1) }?;
-            Some(Declared { file: file.clone(), line, text: block.to_owned(), item, base: digest(text) })
+            let table = edit::worker_block(text, &key.1).unwrap_or_default().to_owned();
+            Some(Declared { file: file.clone(), line, text: block.to_owned(), table, item, base: digest(text) })
         });
         match (found.await?, desired.unit(worker)) {
             (Some(found), _) => Ok(found),

@@ -34,15 +34,15 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch as watched};
 
-pub use self::{
-    changes::{Declared, FileEdit, FileSummary, WorkerEdit, digest},
-    lower::{Archive, Loader, Lower, Order, Part, Runner},
-};
 use self::{
     changes::Shelf,
     desired::Desired,
     files::Book,
     reconciler::{Ask, Asked, Parts, Reconciler},
+};
+pub use self::{
+    changes::{Declared, FileEdit, FileSummary, WorkerEdit, digest},
+    lower::{Archive, Loader, Lower, Order, Part, Runner},
 };
 pub use crate::manifest::edit::Set;
 use crate::{

@@ -15,7 +15,10 @@ use super::{
     grants,
     hints::moved_field,
     reader::{Field, Reader},
-    spec::{CheckPolicy, Grants, Limits, LiveSpec, Origin, RestartPolicy, RestartSpec, RunSpec, Schedule, Start, WorkerSpec},
+    spec::{
+        CheckPolicy, Grants, Limits, LiveSpec, MAX_GROUP, MAX_NOTES, MAX_TITLE, Origin, RestartPolicy, RestartSpec, RunSpec, Schedule,
+        Start, WorkerSpec,
+    },
     tables,
     tree::{At, Entry, Node, Value},
     triggers::{self, optional, or_default, small_table},
@@ -25,8 +28,6 @@ use crate::facts::{Digest, InstanceMode};
 const MEMORY: std::ops::RangeInclusive<u64> = (64 << 10)..=(1 << 30);
 const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3_600);
 const PERIOD: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
-const MAX_TITLE: usize = 200;
-const MAX_NOTES: usize = 16 << 10;
 const MAX_REPLICAS: u32 = 1_000;
 
 /// Checks one worker; several specs where it has `each`. Whatever it answers is void once a problem is reported.
@@ -144,7 +145,7 @@ pub(super) fn notes(field: &Field<'_>) -> Option<String> {
 }
 
 pub(super) fn group(field: &Field<'_>) -> Option<String> {
-    field.short_text(63, "\"home\"").map(str::to_owned)
+    field.short_text(MAX_GROUP, "\"home\"").map(str::to_owned)
 }
 
 pub(super) fn payload(field: &Field<'_>) -> Option<Arc<Json>> {

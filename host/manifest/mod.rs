@@ -40,5 +40,10 @@ pub use parser::{Parsed, Parser};
 pub use references::check_all;
 pub use unserved::not_in_this_build;
 
+/// What a URL or an address in a worker's config leads to; Err: why it leads nowhere, and what to write instead.
+pub fn destination(text: &str) -> Result<spec::Destination, (String, String)> {
+    allow::destination(text, allow::Source::Config).map_err(|refusal| (refusal.message, refusal.hint))
+}
+
 /// The largest manifest file read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;

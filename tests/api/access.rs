@@ -143,12 +143,8 @@ fn the_pages_cookie_is_as_good_as_its_token_from_the_page_alone() {
     assert!(read.starts_with(&format!("{name}=")), "one or the other: {admin} {read}");
     assert_ne!(admin, read);
     let own = ("origin", "http://127.0.0.1:7700");
-    let (same, typed, site, cross) = (
-        ("sec-fetch-site", "same-origin"),
-        ("sec-fetch-site", "none"),
-        ("sec-fetch-site", "same-site"),
-        ("sec-fetch-site", "cross-site"),
-    );
+    let (same, typed, site, cross) =
+        (("sec-fetch-site", "same-origin"), ("sec-fetch-site", "none"), ("sec-fetch-site", "same-site"), ("sec-fetch-site", "cross-site"));
     let foreign = ("origin", "http://127.0.0.1:7701");
     let none: &[(&str, &str)] = &[];
     for (method, cookie, beside, expected) in [
@@ -175,9 +171,8 @@ fn the_pages_cookie_is_as_good_as_its_token_from_the_page_alone() {
         let pairs = [&[("host", "127.0.0.1:7700"), ("cookie", cookie.as_str())], beside].concat();
         assert_eq!(decide("127.0.0.1:7700", &[], method.clone(), "/api/v1/x", &pairs), expected, "{method} {cookie} {beside:?}");
     }
-    let with = |pairs: &[(&str, &str)]| {
-        decide("127.0.0.1:7700", &[], Method::GET, "/api/v1/x", &[&[("host", "127.0.0.1:7700")], pairs].concat())
-    };
+    let with =
+        |pairs: &[(&str, &str)]| decide("127.0.0.1:7700", &[], Method::GET, "/api/v1/x", &[&[("host", "127.0.0.1:7700")], pairs].concat());
     // Among others, in whatever line; what a proxy asked for itself is none of ours.
     assert_eq!(with(&[("cookie", &format!("a=1; {admin};b"))]), Ok(Caller::Admin));
     assert_eq!(with(&[("cookie", "a=1"), ("cookie", &admin)]), Ok(Caller::Admin));

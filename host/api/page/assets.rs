@@ -1,4 +1,4 @@
-//! The page's files, as they are in the binary: one table, a line a file. What a browser needs to know of each follows from its name.
+//! The page's files, as they are in the binary. What a browser needs to know of each follows from its name.
 //!
 //! Must not read anything at run time, and must not change a byte: what is in `assets/` is what browsers get.
 
@@ -6,16 +6,8 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use sha2::{Digest as _, Sha256};
 
-macro_rules! files {
-    ($($path:literal),* $(,)?) => {
-        &[$(($path, include_bytes!(concat!("assets/", $path)))),*]
-    };
-}
-
-/// Every file below `assets/`, by path. A test looks that none is missing.
-const FILES: &[(&str, &[u8])] = files![
-    "index.html",
-];
+/// Every file below `assets/`, by path, as build.rs lists them.
+const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// One file.
 #[derive(Debug)]

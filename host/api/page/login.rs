@@ -103,7 +103,6 @@ fn wrong_token() -> Response {
     small::page(
         StatusCode::UNAUTHORIZED,
         "skep: not signed in",
-        None,
         "<h1>This host does not know that token</h1>\n\
          <p>It is the text of <code>admin.token</code> (may do all) or <code>read.token</code> (may look) in the data folder of this host, \
          which <code>skep up</code> prints as a link when it starts.</p>\n\
