@@ -68,15 +68,16 @@ pub fn remove_item(text: &str, worker: &str) -> Result<String, EditError> {
         if let Some(config) = config.as_table_mut() {
             config.set_implicit(false);
         }
-        match config.as_table_like_mut().and_then(|config| config.get_mut(&list)) {
-            Some(Item::Value(Value::Array(values))) => {
-                let removed = values.remove(at);
-                if let (0, Some(first)) = (at, values.get_mut(0)) {
-                    first.decor_mut().set_prefix(removed.decor().prefix().cloned().unwrap_or_default());
-                }
+        let config = config.as_table_like_mut().ok_or_else(|| unclear("config"))?;
+        if let Some(Item::Value(Value::Array(values))) = config.get_mut(&list) {
+            let removed = values.remove(at);
+            if let (0, Some(first)) = (at, values.get_mut(0)) {
+                first.decor_mut().set_prefix(removed.decor().prefix().cloned().unwrap_or_default());
             }
-            Some(last) => *last = Item::Value(Value::Array(Array::new())),
-            None => return Err(unclear(&list)),
+        } else {
+            // Anew: the key in a header is spaced in another way.
+            config.remove(&list);
+            config.insert(&list, Item::Value(Value::Array(Array::new())));
         }
         Ok(())
     })

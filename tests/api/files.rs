@@ -85,7 +85,7 @@ async fn a_file_with_problems_is_refused_whole() {
     let (status, error) = put(&host, "files/a.toml", &text).await;
     assert_eq!(status, 422);
     let fields: Vec<_> = error["problems"].as_array().unwrap().iter().map(|problem| (&problem["line"], &problem["field"])).collect();
-    assert_eq!(fields, [(&json!(7), &json!("speed")), (&json!(8), &json!("schedule.every"))], "{error:#}");
+    assert_eq!(fields, [(&json!(8), &json!("speed")), (&json!(9), &json!("schedule.every"))], "{error:#}");
     // A name that another file has.
     let (status, error) = put(&host, "files/a.toml", &format!("{}{}", worker("a", "2s"), worker("b", "1s"))).await;
     assert_eq!(status, 422, "{error}");
@@ -121,7 +121,7 @@ async fn a_workers_manifest_is_found_with_its_comments() {
     assert_eq!(manifest["text"], format!("# A worker.\n{}", worker("w", "1s")));
     assert_eq!(manifest["base"], base(&host, "all.toml").await);
     let (_, manifest) = host.get("workers/p%2Fa/manifest").await;
-    assert_eq!((&manifest["line"], &manifest["item"]), (&json!(12), &json!(true)), "{manifest}");
+    assert_eq!((&manifest["line"], &manifest["item"]), (&json!(13), &json!(true)), "{manifest}");
     assert_eq!(manifest["text"], "# The first.\n[[worker.config.m]]\nname = \"a\"\ngroup = \"home\"\n");
     assert_eq!(host.get("workers/nobody/manifest").await.0, 404);
     let unit = host.fleet.fleet().desired();

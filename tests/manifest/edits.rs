@@ -189,5 +189,5 @@ fn an_items_text_is_its_own_part_of_the_file() {
     let inline = "[[worker]]\nname = \"p\"\neach = \"m\"\nconfig.m = [\n  { name = \"a\" },\n  { name = \"b\" },\n]\n";
     assert_eq!(edit::item_text(inline, "p/b"), Some(("{ name = \"b\" }", 6)));
     assert_eq!(edit::item_text(LISTED, "pinger/tv"), None);
-    assert_eq!(edit::worker_place(LISTED, "pages").unwrap().1, 24);
+    assert_eq!(edit::worker_place(LISTED, "pages").unwrap().1, 23);
 }

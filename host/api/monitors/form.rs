@@ -10,7 +10,7 @@ use super::{Kind, Monitor, MonitorView};
 use crate::{
     facts::Problem,
     manifest::{
-        self, name_fault,
+        destination, name_fault, slug,
         spec::{Destination, Host, MAX_GROUP, MAX_NOTES, MAX_TITLE},
         units::{parse_duration, print_duration},
     },
@@ -84,7 +84,10 @@ pub(super) fn check(typed: &Typed, now: Option<&MonitorView>) -> Checked {
         contains: if of_url { read.optional("contains", |text| short(text, MAX_CONTAINS_BYTES)) } else { None },
         timeout: read.optional("timeout", |text| span(text, &TIMEOUT)),
         parent: read.optional("parent", parent),
-        lan: lan.unwrap_or_else(|| needed || before.is_some_and(|before| before.lan)),
+        // Said again it says nothing: a form sends back what it got, also beside a new name that needs it.
+        lan: lan
+            .filter(|lan| before.is_none_or(|before| before.lan != *lan))
+            .unwrap_or_else(|| needed || before.is_some_and(|before| before.lan)),
     };
     if let Some(now) = now.filter(|now| now.item && now.monitor.parent != monitor.parent) {
         let list = now.monitor.name.split('/').next().unwrap_or_default();
@@ -185,7 +188,7 @@ impl<'t> Read<'t> {
                 self.complain("name", "can't be changed: its history goes by it".to_owned(), "change the title, which is what people see");
             }
             (None, Some(fault)) => {
-                let better = manifest::slug(name).unwrap_or_else(|| "nas".to_owned());
+                let better = slug(name).unwrap_or_else(|| "nas".to_owned());
                 self.complain("name", fault.to_owned(), &format!("write {better}"));
             }
             _ => {}
@@ -255,7 +258,7 @@ fn url(text: &str) -> Result<(String, bool), Fault> {
     if !text.contains("://") {
         return fault("has no scheme", whole());
     }
-    let found = manifest::destination(text)?;
+    let found = destination(text)?;
     if text.parse::<http::Uri>().is_err() {
         return fault("is no URL", "write for example https://example.com/health");
     }
@@ -278,7 +281,7 @@ fn address(text: &str) -> Result<(String, bool), Fault> {
     if text.rsplit_once(':').is_some_and(|(host, port)| !host.contains(':') && port.bytes().all(|b| b.is_ascii_digit())) {
         return fault("has a port", "put the port into its own field");
     }
-    match manifest::destination(text)? {
+    match destination(text)? {
         Destination::Host(host @ (Host::Address(_) | Host::Name(_))) if !text.contains('*') => Ok((text.to_owned(), private(&host))),
         _ => fault("is neither a name nor an address", bare),
     }

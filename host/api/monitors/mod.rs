@@ -26,7 +26,7 @@ use super::{
 use crate::{
     facts::{Plan, Problem},
     fleet::{ApplyRequest, FleetError, WorkerEdit},
-    manifest,
+    manifest::slug,
 };
 
 /// Names tried for a title that many have.
@@ -190,7 +190,7 @@ async fn taken(state: &ApiState) -> Result<HashSet<String>, ApiError> {
 /// Names for a monitor without one, best first: its title's, then with a number.
 fn names(monitor: &Monitor, taken: &HashSet<String>) -> Vec<String> {
     let from = [monitor.title.as_deref(), monitor.url.as_deref().map(host), monitor.address.as_deref()];
-    let base = from.into_iter().flatten().find_map(manifest::slug).unwrap_or_else(|| "monitor".to_owned());
+    let base = from.into_iter().flatten().find_map(slug).unwrap_or_else(|| "monitor".to_owned());
     let short: String = base.chars().take(57).collect();
     let numbered = (2..NAMES_TRIED).map(|number| format!("{}-{number}", short.trim_end_matches('-')));
     std::iter::once(base.clone()).chain(numbered).filter(|name| !taken.contains(name)).take(8).collect()
