@@ -47,6 +47,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `[status]`, when it is on.
     pub status: Option<StatusPage>,
+    /// Whether "everything is down at once" counts as this host being cut off.
+    pub guard: bool,
     /// `[defaults]`: worker fields below what a manifest says.
     pub defaults: Option<toml::Table>,
     /// The file that was read, if any.
@@ -63,6 +65,7 @@ impl Settings {
         let above = flags.over(Layer::from_env(env)?);
         let (path, file) = read_file(&above)?;
         let status = file.status.clone().and_then(StatusTable::page);
+        let guard = file.watch.guard.unwrap_or(true);
         let (file, defaults, limits, admin_hosts) = file.into_layer(path.as_deref());
         let all = above.over(file);
         let data = all.data.unwrap_or_else(|| PathBuf::from(DATA));
@@ -77,6 +80,7 @@ impl Settings {
             log: all.log.unwrap_or_default(),
             limits,
             status,
+            guard,
             defaults,
             file: path,
         })
@@ -188,6 +192,8 @@ struct File {
     #[serde(default)]
     limits: LimitsTable,
     status: Option<StatusTable>,
+    #[serde(default)]
+    watch: WatchTable,
     defaults: Option<toml::Table>,
 }
 
@@ -225,6 +231,12 @@ struct LimitsTable {
     residents: Option<u32>,
     connections: Option<u32>,
     followers: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WatchTable {
+    guard: Option<bool>,
 }
 
 impl File {

@@ -4,6 +4,7 @@
 //! (`_ms`), sizes are bytes (`_bytes`), shares are 0..1.
 
 mod live;
+mod watch;
 mod work;
 
 use std::sync::Arc;
@@ -12,8 +13,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::live::{CutOffView, LiveCheck, LiveDelta, LiveGone, LiveHost, LiveSnapshot, LiveWorker};
-pub use self::work::{BucketView, JobState, JobView, KvView, LimiterView, Payload, QueueView, Traffic};
+pub use self::{
+    live::{CutOffView, LiveCheck, LiveDelta, LiveGone, LiveHost, LiveSnapshot, LiveWorker},
+    watch::{CutOff, MaintenanceView, Network},
+    work::{BucketView, JobState, JobView, KvView, LimiterView, Payload, QueueView, Traffic},
+};
 
 /// A worker's name; `parent/item` where it comes from `each`.
 pub type Name = Arc<str>;

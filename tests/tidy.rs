@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["clock", "facts"]),
     ("journal", &["clock", "facts", "store"]),
     ("limiter", &["clock", "facts", "manifest::spec"]),
-    ("checks", &["clock", "facts", "journal", "manifest::spec", "manifest::units", "store"]),
+    ("checks", &["clock", "facts", "journal", "manifest::cron", "manifest::spec", "manifest::units", "store"]),
     // The runtime, each on the ones above it.
     (
         "capability",
@@ -55,6 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "facts",
             "limiter",
+            "manifest::cron",
             "manifest::spec",
             "manifest::units",
             "store",
@@ -101,8 +102,10 @@ const NEVER: &[(&str, &[&str])] = &[
     ("host/store/jobs/timeline.rs", PURE),
     ("host/store/jobs/window.rs", PURE),
     ("host/supervise/policy.rs", PURE),
+    ("host/checks/guard.rs", PURE),
     ("host/checks/policy.rs", PURE),
     ("host/checks/uptime.rs", PURE),
+    ("host/checks/windows.rs", PURE),
     ("host/limiter/policy.rs", PURE),
     ("host/manifest/topics.rs", PURE),
     ("host/capability/grant", PURE),

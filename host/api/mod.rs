@@ -17,6 +17,7 @@ mod jobs;
 mod kv;
 mod limiters;
 pub mod live;
+mod maintenance;
 pub mod metrics;
 mod monitors;
 mod page;
@@ -208,6 +209,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(records::trap))
         .routes(routes!(records::checks))
         .routes(routes!(records::history))
+        .routes(routes!(maintenance::list))
         .routes(routes!(host::show))
         .routes(routes!(host::description))
         .routes(routes!(host::metrics))

@@ -108,6 +108,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
     let journal = Journal::new(clock, Some(store.clone()));
     let (recheck, rechecks) = mpsc::unbounded_channel();
     let checks = Checks::start(store.clone(), journal.clone(), clock, recheck).await?;
+    checks.set_guard(settings.guard);
     let http = Client::new(http::Settings::new(settings.manifests.clone(), settings.data.join("secrets")), clock);
     journal.mask_with({
         let http = http.clone();

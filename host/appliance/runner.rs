@@ -14,7 +14,7 @@ use crate::{
     fleet::{Order, Runner},
     journal::Journal,
     limiter::{Limiter, Limiters},
-    manifest::spec::{LimiterSpec, QueueSpec, Schedule, WorkerSpec},
+    manifest::spec::{LimiterSpec, MaintenanceSpec, QueueSpec, Schedule, WorkerSpec},
     store::{Jobs, QueueSettings},
     supervise::{Deployment, Fact, Supervisor},
     trigger::{
@@ -64,7 +64,8 @@ impl Floor {
             Schedule::Cron { expression, timezone } => cron_gap(expression, timezone, self.clock),
         });
         let live = &spec.live;
-        self.checks.watch(&spec.name, Watch { policy: live.checks, interval, paused: live.paused, maintenance: false });
+        let watch = Watch { policy: live.checks, interval, paused: live.paused, maintenance: false };
+        self.checks.watch_in(&spec.name, live.group.as_deref(), watch);
     }
 
     fn schedule(&self, spec: &WorkerSpec, first: First) {
@@ -155,6 +156,10 @@ impl Runner<Component> for Floor {
         };
         self.jobs.configure(specs.iter().map(settings).collect(), default_queue());
         self.feeders.queues(&specs);
+    }
+
+    fn maintenance(&self, windows: Vec<Arc<MaintenanceSpec>>) {
+        self.checks.declare_windows(windows);
     }
 
     fn facts(&self) -> broadcast::Receiver<Fact> {

@@ -5,7 +5,7 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
 };
 
 use tokio::{
@@ -16,9 +16,11 @@ use tokio::{
 use super::{
     Recheck, Report, Watch,
     check::{Check, Due, Moment, TOLD_BYTES, clip},
+    guard::Guard,
     keeper::Deadlines,
     policy::Flip,
     shard::{Shard, Worker, lock},
+    windows::Windows,
 };
 use crate::{
     clock::Clock,
@@ -37,14 +39,17 @@ const ROWS_AT_ONCE: usize = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Board {
-    shards: [Mutex<Shard>; SHARDS],
+    pub shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     pub deadlines: Deadlines,
+    pub windows: Mutex<Windows>,
+    pub guard: Mutex<Guard>,
+    pub guarding: AtomicBool,
     changed: watch::Sender<u64>,
     store: Store,
-    journal: Journal,
+    pub journal: Journal,
     pub clock: Clock,
-    rechecks: UnboundedSender<Recheck>,
+    pub rechecks: UnboundedSender<Recheck>,
 }
 
 impl Board {
@@ -53,6 +58,9 @@ impl Board {
             shards: Default::default(),
             hasher: RandomState::new(),
             deadlines: Deadlines::default(),
+            windows: Mutex::default(),
+            guard: Mutex::default(),
+            guarding: AtomicBool::new(true),
             changed: watch::channel(0).0,
             store,
             journal,
@@ -63,8 +71,9 @@ impl Board {
 
     /// Puts a check back as it was kept.
     pub fn restore(&self, row: &CheckRow) {
-        match Check::restore(&row.state, self.moment()) {
+        match Check::restore(row, self.moment()) {
             Ok(check) => {
+                self.recall(row, &check);
                 let mut shard = self.shard(&row.worker);
                 shard.workers.entry(row.worker.clone()).or_default().checks.insert(row.subject.clone(), check);
             }
@@ -85,7 +94,7 @@ impl Board {
         self.moved();
     }
 
-    pub fn report(&self, report: Report) {
+    pub fn report(&self, mut report: Report) {
         let now = self.clock.now();
         let name = report.worker.clone();
         let mut guard = self.shard(&name);
@@ -113,8 +122,9 @@ impl Board {
             }
         }
         let at = Moment { now, wall: report.at };
-        let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(at));
-        let (judgement, row) = check.report(report, &subject, &watch, now);
+        let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(&subject, at));
+        let weight = self.weigh(&mut report, check, &watch, at);
+        let (judgement, row) = check.report(report, &subject, &watch, now, weight);
         self.store.record_results(vec![row]);
         match judgement.flip {
             Some(flip) => {
@@ -136,26 +146,38 @@ impl Board {
         self.moved();
     }
 
-    pub fn watch(&self, name: &Name, watch: Watch) {
-        let at = self.moment();
+    /// `watch.maintenance` counts beside what the open windows cover.
+    pub fn watch(&self, name: &Name, group: Option<&str>, mut watch: Watch) {
         {
+            // Held until the worker is told: no window opens or closes in between.
+            let windows = self.windows();
+            watch.maintenance |= windows.covers(name, group);
             let mut guard = self.shard(name);
-            let Shard { workers, touched, .. } = &mut *guard;
-            let worker = workers.entry(name.clone()).or_default();
-            let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
-            for (subject, check) in &mut worker.checks {
-                if let Some(flip) = check.watched(&watch, resumed, at) {
-                    // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
-                    let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) { check.detail() } else { "" };
-                    self.tell(name, subject, flip, why);
-                    self.keep(name, subject, check);
-                }
-                self.arm(name, subject, check, &watch);
-                touched.note(name, subject);
+            let worker = guard.workers.entry(name.clone()).or_default();
+            if worker.group.as_deref() != group {
+                worker.group = group.map(Arc::from);
             }
-            worker.watch = Some(watch);
+            self.judge_by(name, &mut guard, watch, self.moment());
         }
         self.moved();
+    }
+
+    /// A worker's checks are judged by another watch from now on.
+    pub fn judge_by(&self, name: &Name, shard: &mut Shard, watch: Watch, at: Moment) {
+        let Shard { workers, touched, .. } = shard;
+        let Some(worker) = workers.get_mut(name) else { return };
+        let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
+        for (subject, check) in &mut worker.checks {
+            if let Some(flip) = check.watched(&watch, resumed, at) {
+                // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
+                let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) { check.detail() } else { "" };
+                self.tell(name, subject, flip, why);
+                self.keep(name, subject, check);
+            }
+            self.arm(name, subject, check, &watch);
+            touched.note(name, subject);
+        }
+        worker.watch = Some(watch);
     }
 
     pub fn renew(&self, name: &str) {
@@ -362,11 +384,11 @@ impl Board {
         dirty.push((name.clone(), subject.clone()));
     }
 
-    fn moved(&self) {
+    pub fn moved(&self) {
         self.changed.send_modify(|generation| *generation += 1);
     }
 
-    fn moment(&self) -> Moment {
+    pub fn moment(&self) -> Moment {
         Moment { now: self.clock.now(), wall: self.clock.wall() }
     }
 

@@ -11,11 +11,13 @@ use tokio::time::Instant;
 use super::{
     Report, Watch,
     beats::{self, Compact},
+    guard::{Question, Verdict},
+    place::{self, Place},
     policy::{self, Flip, Judgement, Machine},
     uptime::{Kind, Seen, Uptime},
 };
 use crate::{
-    facts::{Beat, CheckStatus, CheckView, Evidence, LiveCheck, Name},
+    facts::{Beat, CheckStatus, CheckView, Evidence, LiveCheck, Name, Network},
     store::{CheckRow, ResultRow},
 };
 
@@ -61,6 +63,10 @@ pub(super) struct Check {
     detail: Box<str>,
     evidence: Option<Box<Evidence>>,
     beats: VecDeque<Compact>,
+    /// The remote host it watches.
+    place: Option<Place>,
+    /// When it failed last, in a row of failures.
+    failed: Option<Instant>,
     /// Where silence counts from: the last result, or when host or worker came back.
     heard: Instant,
     /// This silence was judged already.
@@ -86,10 +92,13 @@ struct Saved {
     latency_ms: Option<f64>,
     valid_for_ms: Option<u64>,
     detail: String,
+    /// Its host's name led to an address of the local network.
+    #[serde(default)]
+    lan: bool,
 }
 
 impl Check {
-    pub fn new(at: Moment) -> Self {
+    pub fn new(subject: &str, at: Moment) -> Self {
         Self {
             machine: Machine::new(at.wall),
             uptime: Uptime::new(at.wall.as_millisecond()),
@@ -99,6 +108,8 @@ impl Check {
             detail: Box::default(),
             evidence: None,
             beats: VecDeque::new(),
+            place: place::of(subject),
+            failed: None,
             heard: at.now,
             silent: false,
             current: false,
@@ -110,16 +121,19 @@ impl Check {
     }
 
     /// As it was when the host stopped; silence counts from now, and the time between is unseen.
-    pub fn restore(state: &serde_json::Value, at: Moment) -> Result<Self, serde_json::Error> {
-        let saved = Saved::deserialize(state)?;
+    pub fn restore(row: &CheckRow, at: Moment) -> Result<Self, serde_json::Error> {
+        let saved = Saved::deserialize(&row.state)?;
+        let new = Self::new(&row.subject, at);
+        let network = |place| if saved.lan { Place { network: Network::Lan, ..place } } else { place };
         Ok(Self {
+            place: new.place.map(network),
             machine: saved.machine,
             uptime: saved.uptime,
             last: saved.last,
             latency_ms: saved.latency_ms,
             valid_for: saved.valid_for_ms.map(Duration::from_millis),
             detail: saved.detail.into(),
-            ..Self::new(at)
+            ..new
         })
     }
 
@@ -134,12 +148,13 @@ impl Check {
             latency_ms: self.latency_ms,
             valid_for_ms: self.valid_for.map(millis),
             detail: clip(&self.detail, DETAIL_BYTES_SAVED).to_owned(),
+            lan: self.place.as_ref().is_some_and(|place| place.network == Network::Lan),
         })?;
         Ok(CheckRow { worker: worker.clone(), subject: subject.clone(), state })
     }
 
-    /// Takes a report; answers what it led to and its row for history.
-    pub fn report(&mut self, report: Report, subject: &Arc<str>, watch: &Watch, now: Instant) -> (Judgement, ResultRow) {
+    /// Takes a report; answers what it led to and its row for history. `verdict`: how a failure counts.
+    pub fn report(&mut self, report: Report, subject: &Arc<str>, watch: &Watch, now: Instant, verdict: Verdict) -> (Judgement, ResultRow) {
         self.heard = now;
         self.silent = false;
         self.current = true;
@@ -152,15 +167,26 @@ impl Check {
         if self.beats.len() >= BEATS {
             self.beats.pop_front();
         }
-        self.beats.push_back(Compact::new(report.at, report.status, report.latency_ms));
-        let judgement = self.machine.result(report.status, watch, report.at);
+        // What fails in a window was meant to, or may as well have been.
+        let kept = if watch.maintenance && report.status != CheckStatus::Up { CheckStatus::Maintenance } else { report.status };
+        self.beats.push_back(Compact::new(report.at, kept, report.latency_ms));
+        let judgement = match verdict {
+            Verdict::Down => self.machine.result(report.status, watch, report.at),
+            Verdict::Hold => self.machine.hold(watch),
+            Verdict::CutOff => self.machine.cut_off(watch, report.at),
+        };
+        match report.status {
+            CheckStatus::Down => self.failed = Some(now),
+            CheckStatus::Unknown if verdict == Verdict::Down => {}
+            _ => self.failed = None,
+        }
         self.account(watch, report.at);
         let told = std::mem::take(&mut self.untold);
         let row = ResultRow {
             worker: report.worker,
             subject: subject.clone(),
             at: report.at,
-            status: report.status,
+            status: kept,
             latency_ms: report.latency_ms,
             evidence: report.evidence,
             up_ms: told.up_ms,
@@ -168,6 +194,33 @@ impl Check {
             down_ms: told.down_ms,
         };
         (judgement, row)
+    }
+
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// A connection showed where its host is.
+    pub fn met(&mut self, evidence: Option<&Evidence>) {
+        let Some(address) = evidence.and_then(|evidence| place::connected(evidence.address.as_deref()?)) else { return };
+        let Some(place) = &mut self.place else { return };
+        match place::network(address) {
+            Some(network) => place.network = network,
+            // This machine's own, whatever the name.
+            None => self.place = None,
+        }
+    }
+
+    /// Good was the last thing that was certain of it.
+    pub fn was_well(&self) -> bool {
+        self.valid_for.is_none() && self.machine.was_well()
+    }
+
+    /// What to ask the guard of a failure; None: it counts whatever the guard knows. `cut_off`: failures say nothing just now.
+    pub fn question(&self, watch: &Watch, cut_off: bool) -> Option<Question> {
+        let stands = self.machine.below() == CheckStatus::Down;
+        let asks = !stands && (cut_off || self.machine.would_fall(watch));
+        asks.then(|| Question { before: self.failed, held: self.machine.held(watch) })
     }
 
     /// Its worker is judged otherwise from now on; `resumed`: it was paused, so silence counts from now.

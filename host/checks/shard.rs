@@ -49,6 +49,8 @@ impl Touched {
 pub(super) struct Worker {
     /// None: kept from the run before, and nobody has said yet that the worker is still there.
     pub watch: Option<Watch>,
+    /// As its manifest says: maintenance windows may name it.
+    pub group: Option<Arc<str>>,
     pub checks: BTreeMap<Arc<str>, Check>,
     /// Its config changed: subjects are renewed with the first report of what runs now.
     pub renewing: bool,

@@ -166,6 +166,8 @@ skep.toml:
   history_bytes = \"1GiB\"             # also history_days, residents, connections, followers
   [status]                           # a status page for everyone: /status, /badge/WORKER.svg; off without this
   on = true                          # also title, groups, workers (which are shown; neither: all checks)
+  [watch]
+  guard = true                       # everything down at once: this host is cut off, so unknown
   [defaults]                         # any worker field, below what manifests say
   restart = { intensity = 5 }";
 
@@ -249,7 +251,7 @@ pub struct Check {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  skep get workers\n  skep get workers -o json | jq -r '.[] | select(.state != \"running\") | .name'\n  skep get worker pages\n  skep get problems"
+    after_help = "Examples:\n  skep get workers\n  skep get workers -o json | jq -r '.[] | select(.state != \"running\") | .name'\n  skep get worker pages\n  skep get maintenance\n  skep get problems"
 )]
 pub struct Get {
     #[command(subcommand)]
@@ -267,6 +269,11 @@ pub enum What {
     Worker {
         #[arg(value_name = "NAME")]
         name: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Maintenance windows: which are open, which are to come
+    Maintenance {
         #[command(flatten)]
         output: Output,
     },

@@ -14,6 +14,7 @@ mod allow;
 mod block;
 mod blocks;
 mod check;
+pub mod cron;
 mod defaults;
 mod differences;
 mod each;

@@ -57,6 +57,7 @@ fn every_endpoint_is_described() {
         "GET /api/v1/limiters/{name}",
         "GET /api/v1/live",
         "GET /api/v1/monitors/{worker}",
+        "GET /api/v1/maintenance",
         "GET /api/v1/openapi.json",
         "GET /api/v1/problems",
         "GET /api/v1/queues",

@@ -22,7 +22,7 @@ const said = await withPage({}, async (page, context) => {
             () =>
                 new Promise((resolve) => {
                     const look = () => {
-                        const rows = document.querySelectorAll('[role="row"][data-key], tr[data-key]');
+                        const rows = document.querySelectorAll('.check-row');
                         if (rows.length >= 5) requestAnimationFrame(() => resolve(performance.now()));
                         else requestAnimationFrame(look);
                     };

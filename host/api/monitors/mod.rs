@@ -51,7 +51,36 @@ impl Kind {
     }
 }
 
-/// A monitor as a form has it. In a request `kind`, `every` and `url` or `address` are needed; `name` is made from the title when absent.
+/// A monitor's form as it is sent. What is empty or null counts as absent.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only described: a form is read by hand, so that every mistake is told by its field")]
+pub struct MonitorForm {
+    pub kind: Kind,
+    /// The worker's name; made from the title when absent.
+    pub name: Option<String>,
+    pub title: Option<String>,
+    pub group: Option<String>,
+    pub notes: Option<String>,
+    /// E.g. `30s`.
+    pub every: String,
+    /// Needed of kind `url`.
+    pub url: Option<String>,
+    /// Needed of kind `machine`: a name or an address.
+    pub address: Option<String>,
+    /// Of kind `machine`: the port of a TCP connection; without it pings are sent.
+    pub tcp: Option<u16>,
+    /// Of kind `url`: good statuses, e.g. `200-399`.
+    pub expect: Option<String>,
+    /// Of kind `url`: must stand in the body.
+    pub contains: Option<String>,
+    pub timeout: Option<String>,
+    /// Another worker: while that is down nobody is told of this one.
+    pub parent: Option<String>,
+    /// Names may lead to private addresses. Absent: as the name looks.
+    pub lan: Option<bool>,
+}
+
+/// A monitor as a form has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Monitor {
     pub kind: Kind,
@@ -75,7 +104,7 @@ pub struct Monitor {
     pub timeout: Option<String>,
     /// Another worker: while that is down nobody is told of this one.
     pub parent: Option<String>,
-    /// Names may lead to private addresses. Absent in a request: as the name looks.
+    /// Names may lead to private addresses.
     pub lan: bool,
 }
 
@@ -96,14 +125,14 @@ pub struct MonitorView {
 ///
 /// `problems[].field` of a 422 is the form's field.
 #[utoipa::path(post, path = "/api/v1/monitors", operation_id = "add_monitor", tag = "desired state", params(DryRun), security(("admin" = [])),
-    request_body(content = Monitor, description = "The form's fields; those that are empty or null count as absent"),
+    request_body = MonitorForm,
     responses((status = 200, description = "What was done, or would be; its step `create` names the worker", body = Plan), NotChanged, TooLarge, Refused))]
 pub async fn add(
     State(state): State<ApiState>,
     Params(params): Params<DryRun>,
     Asked(typed): Asked<Typed>,
 ) -> Result<Json<Plan>, ApiError> {
-    let taken = taken(&state).await?;
+    let (taken, files) = taken(&state).await?;
     let mut checked = form::check(&typed, None);
     let named = checked.monitor.name.clone();
     if taken.contains(&named) {
@@ -112,7 +141,8 @@ pub async fn add(
     if !checked.problems.is_empty() {
         return Err(invalid(checked.problems));
     }
-    let names = if named.is_empty() { names(&checked.monitor, &taken) } else { vec![named.clone()] };
+    let names =
+        if named.is_empty() { names(&checked.monitor, |name| !taken.contains(name) && !files.contains(name)) } else { vec![named.clone()] };
     for name in names {
         let monitor = Monitor { name, ..checked.monitor.clone() };
         let request = ApplyRequest { text: table::write(&monitor), fresh: true, dry_run: params.dry_run, ..ApplyRequest::default() };
@@ -139,7 +169,7 @@ pub async fn show(State(state): State<ApiState>, Segment(worker): Segment) -> Re
 /// Changes a monitor: sets what differs in its table, and leaves the rest of it as it is written.
 #[utoipa::path(put, path = "/api/v1/monitors/{worker}", operation_id = "change_monitor", tag = "desired state", security(("admin" = [])),
     params(("worker" = String, Path, description = "The worker; a `/` in it is written `%2F`"), EditParams),
-    request_body(content = Monitor, description = "All of the form's fields; those that are empty or null are taken out"),
+    request_body(content = MonitorForm, description = "All of the form's fields; those that are empty or null are taken out"),
     responses((status = 200, description = "What was done, or would be", body = Plan), Missing, NotChanged, TooLarge, Refused))]
 pub async fn change(
     State(state): State<ApiState>,
@@ -178,22 +208,24 @@ async fn read(state: &ApiState, worker: &str) -> Result<MonitorView, ApiError> {
     Ok(MonitorView { monitor, item: declared.item, file: declared.file.to_string(), base: declared.base })
 }
 
-/// Every worker's name that is taken, also by tables that do not run.
-async fn taken(state: &ApiState) -> Result<HashSet<String>, ApiError> {
+/// Every worker's name that is taken, also by tables that do not run; and those of files, since a new monitor gets one of its own.
+async fn taken(state: &ApiState) -> Result<(HashSet<String>, HashSet<String>), ApiError> {
     let files = state.fleet.files().await?;
-    let written = files.into_iter().flat_map(|file| file.tables).filter(|(kind, _)| kind.as_str() == "worker").map(|(_, name)| name);
+    let tables = files.iter().flat_map(|file| &file.tables);
+    let written = tables.filter(|(kind, _)| kind.as_str() == "worker").map(|(_, name)| name.clone());
+    let stems = files.iter().filter_map(|file| file.name.strip_suffix(".toml").map(str::to_owned));
     let desired = state.fleet.desired();
     let run = desired.units().iter().filter_map(|unit| unit.spec.name.split('/').next().map(str::to_owned));
-    Ok(written.chain(run).collect())
+    Ok((written.chain(run).collect(), stems.collect()))
 }
 
 /// Names for a monitor without one, best first: its title's, then with a number.
-fn names(monitor: &Monitor, taken: &HashSet<String>) -> Vec<String> {
+fn names(monitor: &Monitor, free: impl Fn(&str) -> bool) -> Vec<String> {
     let from = [monitor.title.as_deref(), monitor.url.as_deref().map(host), monitor.address.as_deref()];
     let base = from.into_iter().flatten().find_map(slug).unwrap_or_else(|| "monitor".to_owned());
     let short: String = base.chars().take(57).collect();
     let numbered = (2..NAMES_TRIED).map(|number| format!("{}-{number}", short.trim_end_matches('-')));
-    std::iter::once(base.clone()).chain(numbered).filter(|name| !taken.contains(name)).take(8).collect()
+    std::iter::once(base.clone()).chain(numbered).filter(|name| free(name)).take(8).collect()
 }
 
 /// What stands between scheme and path.

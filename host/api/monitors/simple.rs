@@ -60,9 +60,16 @@ pub(super) fn monitor(spec: &WorkerSpec, declared: &Declared) -> Result<Monitor,
         expect: of_url("expect"),
         contains: of_url("contains"),
         timeout: text("timeout"),
-        parent: None,
+        parent: parent(&declared.table),
         lan,
     })
+}
+
+/// `checks.parent` as it is written; items have their list's.
+fn parent(table: &str) -> Option<String> {
+    let document: toml::Table = table.parse().ok()?;
+    let worker = document.get("worker")?.as_array()?.first()?;
+    worker.get("checks")?.get("parent")?.as_str().map(str::to_owned)
 }
 
 /// The one thing of a list.
