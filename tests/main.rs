@@ -55,6 +55,7 @@ mod page; // the page in a real browser: its stories, accessibility, markup, los
 mod pinger; // reference system 4, the canary, and its faults not to copy
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod poller_more; // its config, key by key; mistakes; many URLs
+mod public; // the status page for everyone, badges: off by default, no more than titles and statuses
 mod queues; // queues, keys and limiters from outside: verbs, HTTP, kill -9
 mod recovery; // one replica, one event: quarantine, why, records, live streams
 mod registry; // calls in loops and in any graph: all come to an end

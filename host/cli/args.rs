@@ -148,7 +148,7 @@ pub struct Output {
 }
 
 const UP_HELP: &str = "\
-Prints `admin http://ADDR`, `listen http://ADDR` and `ready` on stdout; logs go to stderr.
+Prints `admin http://ADDR`, `listen http://ADDR`, `page LINK` (it signs a browser in) and `ready` on stdout; logs go to stderr.
 Settings come from flags, then SKEP_DATA, SKEP_MANIFESTS, SKEP_PLUGINS, SKEP_ADMIN (IP:PORT), SKEP_LISTEN,
 SKEP_DRAIN, SKEP_LOG_FORMAT and SKEP_CONFIG, then skep.toml in the data folder. SKEP_LOG filters the log.
 
@@ -164,6 +164,8 @@ skep.toml:
   hosts = [\"skep.example.com\"]       # what a proxy in front calls this host
   [limits]
   history_bytes = \"1GiB\"             # also history_days, residents, connections, followers
+  [status]                           # a status page for everyone: /status, /badge/WORKER.svg; off without this
+  on = true                          # also title, groups, workers (which are shown; neither: all checks)
   [watch]
   guard = true                       # everything down at once: this host is cut off, so unknown
   [defaults]                         # any worker field, below what manifests say
@@ -172,7 +174,7 @@ skep.toml:
 #[derive(Debug, Args)]
 #[command(after_help = UP_HELP)]
 pub struct Up {
-    /// Where the API listens [default: 127.0.0.1:7700]
+    /// Where the page and the API listen [default: 127.0.0.1:7700]
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<String>,
     /// Where the workers' HTTP routes listen [default: 127.0.0.1:7701]

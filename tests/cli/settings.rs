@@ -47,6 +47,23 @@ fn flags_come_before_environment_before_file_before_defaults() {
 }
 
 #[test]
+fn the_public_status_page_is_off_until_it_is_switched_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = |text: &str| {
+        fs::write(dir.path().join("skep.toml"), text).unwrap();
+        load(Layer { data: Some(dir.path().into()), ..Layer::default() }, &[])
+    };
+    for off in ["", "[status]\n", "[status]\ntitle = \"Ours\"\ngroups = [\"web\"]\n", "[status]\non = false\n"] {
+        assert_eq!(load(off).unwrap().status, None, "{off}");
+    }
+    let status = load("[status]\non = true\ntitle = \"Ours\"\ngroups = [\"web\"]\nworkers = [\"nas\"]\n").unwrap().status.unwrap();
+    assert_eq!((status.title.as_deref(), status.groups, status.workers), (Some("Ours"), vec!["web".to_owned()], vec!["nas".to_owned()]));
+    let said = load("[status]\non = true\ntitle = \" \"\n").unwrap_err();
+    assert!(said.contains("skep.toml:3:1: status.title: must have 1 to 200 bytes"), "{said}");
+    assert!(load("[status]\nopen = true\n").unwrap_err().contains("unknown key \"open\""));
+}
+
+#[test]
 fn the_variable_for_clients_is_no_address_to_bind() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
