@@ -1,0 +1,97 @@
+// What the whole comes to: one level, one sentence, and what needs attention, worst first. Pure functions of the store.
+// Must not render; the words here are the ones a person reads first, so they name numbers and things, not moods.
+import { link } from "./router.js";
+import { millis, plural } from "./format.js";
+
+const CERTIFICATE_MS = 14 * 24 * 3_600_000;
+const LISTED = 200;
+
+/** @typedef {{ level: "ok"|"warn"|"bad"|"mute", text: string, word: string }} Health */
+
+const list = (parts) => (parts.length < 2 ? parts.join("") : parts.slice(0, -1).join(", ") + " and " + parts.at(-1));
+
+/** @returns {Health} */
+export function health(store) {
+  const { host, counts, conn } = store;
+  if (!host) return { level: "mute", text: "Looking…", word: "connecting" };
+  if (conn.state === "stale") return { level: "mute", text: "Connection lost", word: "stale" };
+  const c = counts.checks;
+  const w = counts.workers;
+  const bad = [];
+  if (c.down) bad.push(`${plural(c.down, "check")} down`);
+  if (w.failed) bad.push(`${plural(w.failed, "worker")} failed`);
+  if (w.quarantined) bad.push(`${plural(w.quarantined, "worker")} quarantined`);
+  const warn = [];
+  if (c.degraded) warn.push(`${plural(c.degraded, "check")} degraded`);
+  if (counts.dead) warn.push(`${plural(counts.dead, "dead job")}`);
+  if (host.problems.length) warn.push(plural(host.problems.length, "manifest problem"));
+  if (host.cut_off) return { level: "bad", text: "This host is cut off from the network", word: "cut off" };
+  if (bad.length) return { level: "bad", text: list([...bad, ...warn]), word: list(bad) };
+  if (c.unknown) warn.push(`${plural(c.unknown, "check")} unknown`);
+  if (warn.length) return { level: "warn", text: list(warn), word: warn.length > 1 ? plural(warn.length, "concern") : warn[0] };
+  if (!host.ready) return { level: "mute", text: "The host is starting", word: "starting" };
+  const checks = store.checks.size;
+  const quiet = (c.paused ?? 0) + (c.maintenance ?? 0);
+  if (!checks && !store.workers.size) return { level: "mute", text: "Nothing runs here yet", word: "empty" };
+  if (!checks) return { level: "ok", text: store.workers.size === 1 ? "The worker is well" : `All ${store.workers.size} workers are well`, word: "all well" };
+  if (quiet === checks) return { level: "mute", text: "All checks rest", word: "resting" };
+  const seen = checks - quiet;
+  const text = seen === 1 ? "The check is up" : `All ${plural(seen, "check")} are up`;
+  return { level: "ok", text: quiet ? `${text}, ${quiet} at rest` : text, word: "all well" };
+}
+
+/**
+ * @typedef {{ key: string, state: string, title: string, kind: string, since: ?number, reason: string, href: string }} Need
+ * @returns {{ needs: Need[], more: number }}
+ */
+export function attention(store, now) {
+  const { host } = store;
+  if (!host) return { needs: [], more: 0 };
+  const needs = [];
+  const add = (rank, need) => needs.push({ rank, ...need });
+  if (host.cut_off) {
+    add(0, { key: "cut", state: "down", kind: "host", title: "Cut off from the network", since: host.cut_off.since, reason: `${host.cut_off.reason}. Checks are unknown, not down.`, href: "#/events" });
+  }
+  for (const check of store.checks.values()) {
+    const title = check.title || check.subject;
+    const of = { key: `c ${check.worker}\n${check.subject}`, kind: check.title ? check.subject : check.worker, title, href: link("checks", check.worker, check.subject) };
+    if (check.status === "down") add(1, { ...of, state: "down", since: check.since, reason: check.detail });
+    else if (check.status === "degraded") add(4, { ...of, state: "degraded", since: check.since, reason: check.detail });
+    else if (check.status === "unknown" && check.last !== null && !host.cut_off) add(8, { ...of, state: "unknown", since: check.since, reason: check.detail || "no result for two intervals" });
+    if (check.certificate && check.certificate - now < CERTIFICATE_MS) {
+      const days = Math.floor((check.certificate - now) / 86_400_000);
+      const reason = days < 0 ? "its certificate has expired" : `its certificate ends in ${plural(days, "day")}`;
+      add(days < 3 ? 3 : 6, { ...of, key: `x ${of.key}`, state: days < 3 ? "down" : "degraded", since: null, reason });
+    }
+  }
+  for (const worker of store.workers.values()) {
+    const of = { key: `w ${worker.name}`, kind: "worker", title: worker.title || worker.name, href: link("workers", worker.name) };
+    if (worker.state === "failed" || worker.state === "quarantined") {
+      add(2, { ...of, state: worker.state, since: worker.since, reason: worker.last_error || "no reason known" });
+    } else if (worker.held_back) add(5, { ...of, state: "degraded", since: null, reason: worker.held_back });
+  }
+  host.problems.forEach((problem, n) => {
+    const place = problem.line ? `${problem.file}:${problem.line}` : problem.file;
+    add(5, { key: `p ${n}`, state: "degraded", kind: "manifest", title: place, since: null, reason: problem.message + (problem.hint ? ` (${problem.hint})` : ""), href: link("edit", problem.file) });
+  });
+  for (const queue of store.queues.values()) {
+    if (queue.dead) add(7, { key: `q ${queue.name}`, state: "dead", kind: "queue", title: queue.name, since: null, reason: `${plural(queue.dead, "job")} given up`, href: link("queues", queue.name) });
+  }
+  if (host.store_dropped) {
+    add(7, { key: "dropped", state: "degraded", kind: "host", title: "Records lost", since: null, reason: `the store dropped ${plural(host.store_dropped, "record")}: the disk is slow or full`, href: "#/events" });
+  }
+  // Newest first within a rank: what just broke is what is being worked on.
+  needs.sort((a, b) => a.rank - b.rank || (millis(b.since) ?? 0) - (millis(a.since) ?? 0) || (a.title < b.title ? -1 : 1));
+  return { needs: needs.slice(0, LISTED), more: Math.max(0, needs.length - LISTED) };
+}
+
+/** How many of a part need attention, for the navigation. */
+export function badges(store) {
+  const { counts, host } = store;
+  return {
+    checks: [counts.checks.down ?? 0, "bad", "down"],
+    workers: [(counts.workers.failed ?? 0) + (counts.workers.quarantined ?? 0), "bad", "failed or quarantined"],
+    queues: [counts.dead, "warn", "dead jobs"],
+    edit: [host?.problems.length ?? 0, "warn", "manifest problems"],
+  };
+}

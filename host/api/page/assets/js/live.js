@@ -1,0 +1,93 @@
+// Keeps the store up to date over GET /api/v1/live: a snapshot, then deltas and beats. Reconnects by itself, and says "stale" once
+// nothing came for 12 s (the host sends a beat every 5 s). Must not render anything.
+import { setConn, store, takeBeat, takeDelta, takeSnapshot } from "./store.js";
+
+const STALE_MS = 12_000;
+const BACKOFF_MS = [250, 500, 1000, 2000, 4000, 8000];
+
+let source = null;
+let retry = null;
+let failures = 0;
+/** When the last frame came, by the monotonic clock: a laptop that slept must notice. */
+let heard = 0;
+
+function frame(take) {
+  return (event) => {
+    let data;
+    try {
+      data = JSON.parse(event.data);
+    } catch {
+      return again();
+    }
+    heard = performance.now();
+    failures = 0;
+    take(data);
+    // One write of the state a frame would re-render the shell ten times a second; only a change does.
+    if (store.conn.state !== "live") setConn({ state: "live" });
+    store.conn.lastFrame = Date.now();
+  };
+}
+
+function close() {
+  source?.close();
+  source = null;
+  clearTimeout(retry);
+  retry = null;
+}
+
+function open() {
+  close();
+  heard = performance.now();
+  source = new EventSource(new URL("api/v1/live", document.baseURI));
+  source.addEventListener("snapshot", frame(takeSnapshot));
+  source.addEventListener("delta", frame(takeDelta));
+  source.addEventListener("beat", frame(takeBeat));
+  source.addEventListener("error", again);
+}
+
+/** The stream broke: finds out whether the session is over, else tries again, later each time. */
+async function again() {
+  close();
+  const wait = BACKOFF_MS[Math.min(failures++, BACKOFF_MS.length - 1)];
+  // What was heard a moment ago is not stale yet: a host that restarts is back within a second or two.
+  retry = setTimeout(open, wait + Math.random() * wait * 0.3);
+  try {
+    const answer = await fetch(new URL("api/v1/host", document.baseURI), { cache: "no-store" });
+    if (answer.status === 401) signedOut();
+  } catch {
+    // The host does not answer: the watch below says so.
+  }
+}
+
+/** Shows the sign-in view and waits there. */
+export function signedOut() {
+  close();
+  setConn({ state: "signed-out" });
+}
+
+/** Begins, or begins again at once (after signing in, or when a person asks). */
+export function connect() {
+  failures = 0;
+  if (store.conn.state === "signed-out") setConn({ state: "connecting" });
+  open();
+}
+
+function watch() {
+  const { state } = store.conn;
+  if (state === "signed-out") return;
+  const silent = performance.now() - heard > STALE_MS;
+  const broken = !source && store.conn.lastFrame && Date.now() - store.conn.lastFrame > 4000;
+  if (state === "live" && (silent || broken)) setConn({ state: "stale" });
+  // A connection that says nothing any more is as good as none.
+  if (silent && source) again();
+}
+
+export function start() {
+  open();
+  setInterval(watch, 1000);
+  addEventListener("online", connect);
+  // Back from a frozen tab or a sleep: don't wait for the next second.
+  document.addEventListener("visibilitychange", () => document.hidden || watch());
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (event) => event.persisted && connect());
+}

@@ -1,0 +1,3 @@
+// Not built yet.
+import { html } from "../lib.js";
+export default function View() { return html`<div class="page"><h1>check</h1></div>`; }
