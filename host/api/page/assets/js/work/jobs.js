@@ -7,7 +7,7 @@ import { link, navigate } from "../router.js";
 import { useNow } from "../store.js";
 import { confirm, Dialog } from "../ui/dialog.js";
 import { act, toast, toastError } from "../ui/toast.js";
-import { Button, Field, Notice, Section } from "../ui/parts.js";
+import { Button, Facts, Field, Mono, Notice, Section } from "../ui/parts.js";
 import { Status } from "../ui/status.js";
 import { Table } from "../ui/table.js";
 import { ago, bytes, count, dateTime, millis, plural, until } from "../format.js";
@@ -106,21 +106,20 @@ export function JobList({ queue, state }) {
   <//>`;
 }
 
-function Facts({ job, now }) {
-  const rows = [
+function JobFacts({ job, now }) {
+  const kept = job.state === "dead" ? "Kept until somebody retries or purges it" : job.expires_at && `${dateTime(job.expires_at)}, ${until(job.expires_at, now)}`;
+  return html`<${Facts} rows=${[
     ["State", html`<${Status} of=${job.state} />`],
     ["Attempts", `${job.attempts} of ${job.max_attempts}`],
-    ["Pushed", html`${dateTime(job.pushed_at)}, ${ago(job.pushed_at, now)}, by <span class="mono">${job.pushed_by}</span>`],
-    !isOver(job) && ["Due", html`${dateTime(job.due_at)}, ${until(job.due_at, now)}`],
-    job.leased_by && ["With", html`<span class="mono">${job.leased_by}</span>`],
-    job.finished_at && ["Over", html`${dateTime(job.finished_at)}, ${ago(job.finished_at, now)}`],
-    job.expires_at && ["Forgotten", html`${dateTime(job.expires_at)}, ${until(job.expires_at, now)}`],
-    job.state === "dead" && ["Forgotten", "Kept until somebody retries or purges it"],
+    ["Pushed", html`${dateTime(job.pushed_at)}, ${ago(job.pushed_at, now)}, by <${Mono}>${job.pushed_by}<//>`],
+    ["Due", isOver(job) ? null : `${dateTime(job.due_at)}, ${until(job.due_at, now)}`],
+    ["With", job.leased_by && html`<${Mono}>${job.leased_by}<//>`],
+    ["Over", job.finished_at && `${dateTime(job.finished_at)}, ${ago(job.finished_at, now)}`],
+    ["Forgotten", kept],
     ["Priority", String(job.priority)],
-    job.unique_key && ["Unique key", html`<span class="mono wrap-any">${job.unique_key}</span>`],
-    ["Id", html`<span class="mono wrap-any">${job.id}</span>`],
-  ].filter(Boolean);
-  return html`<dl class="facts">${rows.map(([term, fact]) => html`<dt>${term}</dt><dd>${fact}</dd>`)}</dl>`;
+    ["Unique key", job.unique_key && html`<${Mono}>${job.unique_key}<//>`],
+    ["Id", html`<${Mono}>${job.id}<//>`],
+  ]} />`;
 }
 
 /** One job in full; watched until it is over. */
@@ -143,7 +142,7 @@ export function JobPage({ id, queue }) {
   return html`<${Loaded} of=${{ ...job, error: null }} what="The job">
     ${(view) => html`<div class="stack">
       <${Section} title=${`Job ${short(view.id)}`} actions=${html`<${Acts} job=${view} after=${job.reload} />`}>
-        <${Facts} job=${view} now=${now} />
+        <${JobFacts} job=${view} now=${now} />
       <//>
       ${view.progress && html`<${Section} title="Progress"><p class="wrap-any" aria-live="polite">${view.progress}</p><//>`}
       ${view.last_error && html`<${Section} title="Why the last attempt failed"><p class="job-error wrap-any">${view.last_error}</p><//>`}
