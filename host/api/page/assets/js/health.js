@@ -1,7 +1,8 @@
 // What the whole comes to: one level, one sentence, and what needs attention, worst first. Pure functions of the store.
 // Must not render; the words here are the ones a person reads first, so they name numbers and things, not moods.
 import { link } from "./router.js";
-import { millis, plural } from "./format.js";
+import { count, millis, plural } from "./format.js";
+import { nameOf, placeOf } from "./store.js";
 
 const CERTIFICATE_MS = 14 * 24 * 3_600_000;
 const LISTED = 200;
@@ -9,6 +10,8 @@ const LISTED = 200;
 /** @typedef {{ level: "ok"|"warn"|"bad"|"mute", text: string, word: string }} Health */
 
 const list = (parts) => (parts.length < 2 ? parts.join("") : parts.slice(0, -1).join(", ") + " and " + parts.at(-1));
+
+const first = (text) => text[0].toUpperCase() + text.slice(1);
 
 /** @returns {Health} */
 export function health(store) {
@@ -18,7 +21,7 @@ export function health(store) {
   const c = counts.checks;
   const w = counts.workers;
   const bad = [];
-  if (c.down) bad.push(`${plural(c.down, "check")} down`);
+  if (c.down) bad.push(c.down === store.checks.size && c.down > 1 ? `all ${plural(c.down, "check")} down` : `${plural(c.down, "check")} down`);
   if (w.failed) bad.push(`${plural(w.failed, "worker")} failed`);
   if (w.quarantined) bad.push(`${plural(w.quarantined, "worker")} quarantined`);
   const warn = [];
@@ -26,9 +29,13 @@ export function health(store) {
   if (counts.dead) warn.push(`${plural(counts.dead, "dead job")}`);
   if (host.problems.length) warn.push(plural(host.problems.length, "manifest problem"));
   if (host.cut_off) return { level: "bad", text: "This host is cut off from the network", word: "cut off" };
-  if (bad.length) return { level: "bad", text: list([...bad, ...warn]), word: list(bad) };
+  if (bad.length) {
+    const workers = (w.failed ?? 0) + (w.quarantined ?? 0);
+    const word = c.down ? `${count(c.down)} down` : w.failed ? `${count(workers)} failed` : `${count(workers)} quarantined`;
+    return { level: "bad", text: first(list([...bad, ...warn])), word };
+  }
   if (c.unknown) warn.push(`${plural(c.unknown, "check")} unknown`);
-  if (warn.length) return { level: "warn", text: list(warn), word: warn.length > 1 ? plural(warn.length, "concern") : warn[0] };
+  if (warn.length) return { level: "warn", text: first(list(warn)), word: warn.length > 1 ? plural(warn.length, "concern") : warn[0] };
   if (!host.ready) return { level: "mute", text: "The host is starting", word: "starting" };
   const checks = store.checks.size;
   const quiet = (c.paused ?? 0) + (c.maintenance ?? 0);
@@ -53,8 +60,7 @@ export function attention(store, now) {
     add(0, { key: "cut", state: "down", kind: "host", title: "Cut off from the network", since: host.cut_off.since, reason: `${host.cut_off.reason}. Checks are unknown, not down.`, href: "#/events" });
   }
   for (const check of store.checks.values()) {
-    const title = check.title || check.subject;
-    const of = { key: `c ${check.worker}\n${check.subject}`, kind: check.title ? check.subject : check.worker, title, href: link("checks", check.worker, check.subject) };
+    const of = { key: `c ${check.worker}\n${check.subject}`, kind: placeOf(check), title: nameOf(check), href: link("checks", check.worker, check.subject) };
     if (check.status === "down") add(1, { ...of, state: "down", since: check.since, reason: check.detail });
     else if (check.status === "degraded") add(4, { ...of, state: "degraded", since: check.since, reason: check.detail });
     else if (check.status === "unknown" && check.last !== null && !host.cut_off) add(8, { ...of, state: "unknown", since: check.since, reason: check.detail || "no result for two intervals" });

@@ -139,12 +139,12 @@ export function Shell({ at, children, onHelp }) {
     <a class="skip" href="#main" onClick=${toMain}>Skip to the content</a>
     <header class="top"><a class="brand" href="#/"><${Skep} size=${22} />skep</a><${WholeState} /></header>
     <div class="shell">
-      <div class="side">
+      <header class="side">
         <a class="brand" href="#/" aria-label="skep: overview"><${Skep} size=${26} />skep</a>
         <${WholeState} />
         <nav class="nav" aria-label="Main"><${Nav} at=${at} entries=${NAV} /></nav>
         <div class="side-foot"><${Connection} /><${Tools} onHelp=${onHelp} /></div>
-      </div>
+      </header>
       <main id="main" class=${stale ? "main is-stale" : "main"} tabindex="-1"><${Banner} /><${Notes} />${children}</main>
     </div>
     <nav class="bottom" aria-label="Main, compact"><${Nav} at=${at} entries=${NAV.filter((entry) => entry.phone)} icons=${20} />

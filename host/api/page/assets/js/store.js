@@ -5,6 +5,7 @@ import { useEffect, useReducer, useState } from "./lib.js";
 const EVENTS_KEPT = 500;
 /** How long a changed row is lit up. */
 const FLASH_MS = 1600;
+const MARKS_KEPT = 1000;
 const TOPICS = ["host", "workers", "checks", "queues", "limiters", "events", "conn"];
 
 export const keyOf = (worker, subject) => worker + "\n" + subject;
@@ -24,6 +25,8 @@ export const store = {
   changed: { workers: new Map(), checks: new Map() },
   /** Grows with each added or removed row, so that views know when to order anew. */
   shape: { workers: 0, checks: 0, queues: 0, limiters: 0 },
+  /** How many checks a worker has. */
+  checksOf: new Map(),
   /** Grows when a check changed its status, name or group. */
   flips: 0,
 };
@@ -126,11 +129,13 @@ function light(table, key, flip) {
   const held = before && before.flip && at - before.at < FLASH_MS;
   if (held && !flip) return;
   marks.set(key, { at, flip, turn: before ? !before.turn : true });
-  if (marks.size > 400) sweep(marks, at);
+  if (marks.size > MARKS_KEPT) sweep(marks, at);
 }
 
+/** Marks come in the order of their time, but for rows that changed twice; a flood of them lights nothing up. */
 function sweep(marks, at) {
   for (const [key, mark] of marks) if (at - mark.at > FLASH_MS) marks.delete(key);
+  if (marks.size > MARKS_KEPT) marks.clear();
 }
 
 const count = (counts, word, by) => {
@@ -142,7 +147,10 @@ function putCheck(row, quiet) {
   const before = store.checks.get(key);
   store.checks.set(key, row);
   if (before) count(store.counts.checks, before.status, -1);
-  else store.shape.checks++;
+  else {
+    store.shape.checks++;
+    store.checksOf.set(row.worker, (store.checksOf.get(row.worker) ?? 0) + 1);
+  }
   count(store.counts.checks, row.status, 1);
   if (quiet) return;
   const flip = !before || before.status !== row.status;
@@ -183,6 +191,9 @@ function drop(table, id) {
   if (table === "checks") {
     count(store.counts.checks, before.status, -1);
     store.changed.checks.delete(key);
+    const left = store.checksOf.get(before.worker) - 1;
+    if (left) store.checksOf.set(before.worker, left);
+    else store.checksOf.delete(before.worker);
     store.flips++;
   } else if (table === "workers") {
     count(store.counts.workers, before.state, -1);
@@ -202,6 +213,7 @@ export function takeSnapshot(frame) {
   }
   store.changed.workers.clear();
   store.changed.checks.clear();
+  store.checksOf.clear();
   store.counts = { checks: {}, workers: {}, waiting: 0, dead: 0 };
   store.flips++;
   store.host = frame.host;
@@ -239,6 +251,17 @@ export function takeBeat(frame) {
   tick(frame.at);
 }
 
+/** What a person calls a check: its worker's title, or its subject where that would not tell it from others. */
+export function nameOf(check) {
+  return check.title && store.checksOf.get(check.worker) === 1 ? check.title : check.subject;
+}
+
+/** What else tells which one it is. */
+export function placeOf(check) {
+  if (!check.title) return check.worker;
+  return store.checksOf.get(check.worker) === 1 ? check.subject : check.title;
+}
+
 /** @param {Partial<typeof store.conn>} change */
 export function setConn(change) {
   const state = change.state ?? store.conn.state;
@@ -248,4 +271,4 @@ export function setConn(change) {
 }
 
 /** May this page act, or only look? */
-export const may = () => store.host?.access === "admin" && store.conn.state !== "signed-out";
+export const may = () => store.host !== null && store.host.access !== "read" && store.conn.state !== "signed-out";
