@@ -33,18 +33,19 @@ export function duration(ms) {
 
 const two = (a, unitA, b, unitB) => (b ? `${a} ${unitA} ${b} ${unitB}` : `${a} ${unitA}`);
 
-/** "now", "5 s ago". */
+/** "just now", "5 s ago". */
 export function ago(at, now = hostNow()) {
   const ms = millis(at);
   if (ms === null) return "never";
   const past = now - ms;
-  return past < S ? "now" : `${duration(past)} ago`;
+  return past < S ? "just now" : `${duration(past)} ago`;
 }
 
 /** "for 5 min": how long something is so. */
 export function since(at, now = hostNow()) {
   const ms = millis(at);
-  return ms === null ? "" : `for ${duration(Math.max(0, now - ms))}`;
+  if (ms === null) return "";
+  return now - ms < S ? "just now" : `for ${duration(now - ms)}`;
 }
 
 /** "in 5 s", or "due". */

@@ -7,9 +7,17 @@ import { nameOf, placeOf } from "./store.js";
 const CERTIFICATE_MS = 14 * 24 * 3_600_000;
 const LISTED = 200;
 
-/** @typedef {{ level: "ok"|"warn"|"bad"|"mute", text: string, word: string }} Health */
+/** `text`: the sentence; `also`: what is less urgent; `word`: the same in a word or two.
+ * @typedef {{ level: "ok"|"warn"|"bad"|"mute", text: string, also?: string, word: string }} Health */
 
 const list = (parts) => (parts.length < 2 ? parts.join("") : parts.slice(0, -1).join(", ") + " and " + parts.at(-1));
+
+/** "2 of 14 checks are down" */
+function ofAll(down, all) {
+  if (all === 1) return "the check is down";
+  if (down === all) return `all ${plural(all, "check")} are down`;
+  return `${count(down)} of ${plural(all, "check")} ${down === 1 ? "is" : "are"} down`;
+}
 
 const first = (text) => text[0].toUpperCase() + text.slice(1);
 
@@ -21,7 +29,7 @@ export function health(store) {
   const c = counts.checks;
   const w = counts.workers;
   const bad = [];
-  if (c.down) bad.push(c.down === store.checks.size && c.down > 1 ? `all ${plural(c.down, "check")} down` : `${plural(c.down, "check")} down`);
+  if (c.down) bad.push(ofAll(c.down, store.checks.size));
   if (w.failed) bad.push(`${plural(w.failed, "worker")} failed`);
   if (w.quarantined) bad.push(`${plural(w.quarantined, "worker")} quarantined`);
   const warn = [];
@@ -32,7 +40,7 @@ export function health(store) {
   if (bad.length) {
     const workers = (w.failed ?? 0) + (w.quarantined ?? 0);
     const word = c.down ? `${count(c.down)} down` : w.failed ? `${count(workers)} failed` : `${count(workers)} quarantined`;
-    return { level: "bad", text: first(list([...bad, ...warn])), word };
+    return { level: "bad", text: first(list(bad)), also: warn.length ? `Also ${list(warn)}` : "", word };
   }
   if (c.unknown) warn.push(`${plural(c.unknown, "check")} unknown`);
   if (warn.length) return { level: "warn", text: first(list(warn)), word: warn.length > 1 ? plural(warn.length, "concern") : warn[0] };

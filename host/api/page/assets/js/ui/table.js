@@ -1,5 +1,5 @@
 // A plain table for lists of some hundred rows; ui/list.js has the one for ten thousand. Sorts what it is given when columns say how.
-import { html, useState } from "../lib.js";
+import { html, useLayoutEffect, useRef, useState } from "../lib.js";
 import { Icon } from "./icons.js";
 
 /** @typedef {{ id: string, head: any, cell: (row: any) => any, align?: "end", sort?: (row: any) => any, hide?: "phone", class?: string }} Column */
@@ -25,12 +25,20 @@ function ordered(rows, column, descending) {
  * sort: the column's id to begin with, "-id" for descending. */
 export function Table({ caption, columns, rows, rowKey, empty, sort = "", rowClass }) {
   const [by, setBy] = useState(sort);
+  const wrap = useRef(null);
+  // What has to be scrolled sideways must be reachable by keyboard.
+  useLayoutEffect(() => {
+    const box = wrap.current;
+    if (!box) return;
+    if (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  });
   const descending = by.startsWith("-");
   const column = columns.find((one) => one.id === by.replace(/^-/, ""));
   if (!rows.length && empty) return empty;
   const name = (one) => [one.align === "end" && "align-end num", one.hide === "phone" && "hide-phone", one.class].filter(Boolean).join(" ");
   const turn = (id) => setBy(by === id ? `-${id}` : id);
-  return html`<div class="table-wrap"><table class="table">
+  return html`<div class="table-wrap" ref=${wrap}><table class="table">
     <caption class="vh">${caption}</caption>
     <thead><tr>${columns.map(
       (one) => html`<th key=${one.id} scope="col" class=${name(one)} aria-sort=${one === column ? (descending ? "descending" : "ascending") : undefined}>

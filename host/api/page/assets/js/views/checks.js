@@ -21,10 +21,10 @@ const COLUMNS = [
   { id: "uptime", head: "Uptime 24 h", sort: true, class: "num" },
   { id: "latency", head: "Latency", sort: true, class: "num" },
   { id: "spark", head: html`<span class="vh">Latency of the last results</span>` },
-  { id: "last", head: "Last result", sort: true, class: "num" },
+  { id: "last", head: "Last", sort: true, class: "num" },
 ];
-const WIDE = "126px minmax(140px, 1fr) 190px 104px 82px 100px 86px";
-const MIDDLE = "122px minmax(120px, 1fr) 150px 92px 78px 0 0";
+const WIDE = "118px minmax(140px, 1fr) 182px 94px 78px 88px 78px";
+const MIDDLE = "118px minmax(120px, 1fr) 150px 92px 78px";
 const SORTS = { name: "By name", status: "Worst first", uptime: "Lowest uptime", "-latency": "Slowest", "-last": "Newest result" };
 /** Statuses move rows at most this often, figures less: a list that jumps can't be read. */
 const REORDER_MS = 1000;

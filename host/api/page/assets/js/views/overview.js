@@ -3,7 +3,7 @@
 import { html, useMemo, useRef } from "../lib.js";
 import { may } from "../api.js";
 import { attention, health } from "../health.js";
-import { ago, clock, count, duration, plural, since } from "../format.js";
+import { ago, clock, count, duration, since } from "../format.js";
 import { hostNow, store, useNow, useStore } from "../store.js";
 import { useTitle } from "../title.js";
 import { Empty, Icon, LinkButton, Notice, Section, Spinner, Tile } from "../ui/parts.js";
@@ -25,49 +25,43 @@ function lastChange(now) {
 function Headline({ now }) {
   const whole = health(store);
   const { host } = store;
-  const bits = [lastChange(now), `host up ${since(host.started, now)}`].filter(Boolean).join(" · ");
+  const bits = [whole.also || lastChange(now), `host up ${since(host.started, now)}`].filter(Boolean).join(" · ");
   return html`<header class=${`headline tone-${whole.level}`}>
     <${StatusMark} of=${MARK[whole.level]} size=${34} />
     <div class="grow"><h1 class="wrap-any">${whole.text}</h1><p class="dim">${bits[0].toUpperCase() + bits.slice(1)}</p></div>
   </header>`;
 }
 
-function CheckTiles() {
-  const c = store.counts.checks;
-  const resting = (c.paused ?? 0) + (c.maintenance ?? 0);
-  const tile = (state, label, tone, note) => {
-    const n = c[state] ?? 0;
-    return html`<${Tile} key=${state} label=${label} value=${count(n)} mark=${state} tone=${tone} loud=${n > 0 && tone !== "ok" && tone !== "mute"} note=${note} href=${`#/checks?status=${state}`} />`;
-  };
-  return [
-    tile("up", "Up", "ok", resting ? `${count(resting)} at rest` : null),
-    tile("degraded", "Degraded", "warn"),
-    tile("down", "Down", "bad"),
-    tile("unknown", "Unknown", "mute"),
-  ];
-}
-
-function WorkTiles() {
+/** The counts: four of checks, four of work. */
+function Counts() {
   const { counts, host } = store;
+  const c = counts.checks;
   const w = counts.workers;
-  const all = store.workers.size;
+  const resting = (c.paused ?? 0) + (c.maintenance ?? 0);
+  const check = (state, label, tone, note) => {
+    const n = c[state] ?? 0;
+    return html`<${Tile} key=${state} label=${label} value=${count(n)} mark=${state} tone=${tone} loud=${n > 0 && (tone === "bad" || tone === "warn")} note=${note} href=${`#/checks?status=${state}`} />`;
+  };
   const broken = (w.quarantined ?? 0) + (w.failed ?? 0);
-  const words = [w.quarantined && `${w.quarantined} quarantined`, w.failed && `${w.failed} failed`, w.paused && `${w.paused} paused`].filter(Boolean).join(", ");
-  return [
-    html`<${Tile} key="workers" label="Workers running" mark=${broken ? "quarantined" : "running"} value=${html`${count(w.running ?? 0)}<span class="of"> of ${count(all)}</span>`}
-      tone=${broken ? "bad" : "ok"} loud=${broken > 0} note=${words || null} href="#/workers" />`,
-    html`<${Tile} key="jobs" label="Jobs waiting" mark="waiting" value=${count(counts.waiting)} tone=${counts.dead ? "warn" : "mute"} loud=${counts.dead > 0}
-      note=${counts.dead ? `${count(counts.dead)} dead` : null} href="#/queues" />`,
-    html`<${Tile} key="traps" label="Traps today" mark=${host.traps_today ? "degraded" : "ok"} value=${count(host.traps_today)} tone=${host.traps_today ? "warn" : "mute"}
-      loud=${false} href="#/events" />`,
-  ];
+  const of = (n) => html`<span class="of"> of ${count(n)}</span>`;
+  return html`<section aria-label="Counts" class="tiles four">
+    ${check("up", "Checks up", "ok", resting ? `${count(resting)} at rest` : null)}
+    ${check("degraded", "Degraded", "warn")}
+    ${check("down", "Down", "bad")}
+    ${check("unknown", "Unknown", "mute")}
+    <${Tile} label="Workers running" mark="running" value=${html`${count(w.running ?? 0)}${of(store.workers.size)}`} tone="ok" note=${w.paused ? `${count(w.paused)} paused` : null} href="#/workers" />
+    <${Tile} label=${w.failed && !w.quarantined ? "Failed" : "Quarantined"} mark="quarantined" value=${count(broken)} tone="bad" loud=${broken > 0}
+      note=${w.failed && w.quarantined ? `${count(w.failed)} of them failed` : null} href="#/workers" />
+    <${Tile} label="Jobs waiting" mark="waiting" value=${count(counts.waiting)} tone="warn" loud=${counts.dead > 0} note=${counts.dead ? `${count(counts.dead)} dead` : null} href="#/queues" />
+    <${Tile} label="Traps today" mark=${host.traps_today ? "degraded" : "ok"} value=${count(host.traps_today)} tone="warn" loud=${host.traps_today > 0} href="#/events" />
+  </section>`;
 }
 
 function Need({ need, now }) {
   return html`<li><a class=${`need tone-${{ down: "bad", degraded: "warn", unknown: "mute", dead: "warn" }[need.state] ?? "bad"}`} href=${need.href}>
     <span class="need-state"><${StatusMark} of=${need.state} size=${15} /><span>${need.state === "degraded" && need.kind === "manifest" ? "problem" : need.state}</span></span>
-    <span class="need-what"><span class="need-title clip">${need.title}</span><span class="need-reason clip" title=${need.reason}>${need.reason}</span></span>
-    <span class="need-kind clip">${need.kind}</span>
+    <span class="need-what"><span class="clip"><span class="need-title">${need.title}</span> <span class="need-kind">${need.kind}</span></span>
+      <span class="need-reason clip" title=${need.reason}>${need.reason}</span></span>
     <span class="need-since num">${need.since ? since(need.since, now) : ""}</span>
     <${Icon} name="chevron" size=${15} />
   </a></li>`;
@@ -123,10 +117,7 @@ export default function Overview() {
     <${Headline} now=${now} />
     ${host.cut_off && html`<${Notice} tone="bad" title="This host reaches nothing outside itself" live><p>For ${duration(now - host.cut_off.since)}: ${host.cut_off.reason}.
       What it can't reach counts as unknown, not as down.</p><//>`}
-    <section aria-label="Checks" class="stack tight">
-      <h2 class="over">${plural(store.checks.size, "check")}</h2><div class="tiles four"><${CheckTiles} /></div></section>
-    <section aria-label="Work" class="stack tight">
-      <h2 class="over">Work</h2><div class="tiles three"><${WorkTiles} /></div></section>
-    <div class="split"><${Needs} now=${now} /><${LastEvents} now=${now} /></div>
+    <${Counts} />
+    <div class="over-split"><${Needs} now=${now} /><${LastEvents} now=${now} /></div>
   </div>`;
 }
