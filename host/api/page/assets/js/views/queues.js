@@ -13,6 +13,8 @@ import { oldest } from "../work/jobs.js";
 import { QueuePage } from "../work/queue.js";
 import { ratesOf, useRates } from "../work/rates.js";
 
+/** On a phone a row is a card, and its numbers say what they count. */
+const named = (word, what) => html`<span class="card-word">${word}</span>${what}`;
 const number = (queue, key) => (queue[key] > 0 ? count(queue[key]) : html`<span class="faint">0</span>`);
 
 function columns(now) {
@@ -20,11 +22,12 @@ function columns(now) {
     {
       id: "name",
       head: "Queue",
+      class: "card-wide",
       sort: (queue) => queue.name,
       cell: (queue) => html`<a class="text-link mono wrap-any" href=${link("queues", queue.name)}>${queue.name}</a>
         <p class="only-phone dim">${queue.running} running, ${queue.delayed} delayed, ${queue.done} done</p>`,
     },
-    { id: "waiting", head: "Waiting", align: "end", sort: (queue) => queue.waiting, cell: (queue) => number(queue, "waiting") },
+    { id: "waiting", head: "Waiting", align: "end", sort: (queue) => queue.waiting, cell: (queue) => named("waiting", number(queue, "waiting")) },
     { id: "running", head: "Running", align: "end", hide: "phone", sort: (queue) => queue.running, cell: (queue) => number(queue, "running") },
     { id: "delayed", head: "Delayed", align: "end", hide: "phone", sort: (queue) => queue.delayed, cell: (queue) => number(queue, "delayed") },
     {
@@ -34,12 +37,12 @@ function columns(now) {
       sort: (queue) => queue.dead,
       cell: (queue) =>
         queue.dead > 0
-          ? html`<a class="badge tone-bad" href=${`${link("queues", queue.name)}?state=dead`}><${StatusMark} of="dead" size=${11} />${count(queue.dead)}</a>`
-          : number(queue, "dead"),
+          ? named("dead", html`<a class="badge tone-bad" href=${`${link("queues", queue.name)}?state=dead`}><${StatusMark} of="dead" size=${11} />${count(queue.dead)}</a>`)
+          : named("dead", number(queue, "dead")),
     },
     { id: "done", head: "Done", align: "end", hide: "phone", sort: (queue) => queue.done, cell: (queue) => number(queue, "done") },
     { id: "in", head: "In", align: "end", hide: "phone", sort: (queue) => ratesOf(queue.name).in, cell: (queue) => rate(ratesOf(queue.name).in) },
-    { id: "out", head: "Out", align: "end", sort: (queue) => ratesOf(queue.name).out, cell: (queue) => rate(ratesOf(queue.name).out) },
+    { id: "out", head: "Out", align: "end", sort: (queue) => ratesOf(queue.name).out, cell: (queue) => named("out", rate(ratesOf(queue.name).out)) },
     {
       id: "oldest",
       head: "Oldest",
@@ -47,7 +50,7 @@ function columns(now) {
       sort: (queue) => oldest(queue, now),
       cell: (queue) => {
         const age = oldest(queue, now);
-        return age === null ? html`<span class="faint">–</span>` : duration(age);
+        return named("oldest", age === null ? html`<span class="faint">–</span>` : duration(age));
       },
     },
     {
@@ -57,7 +60,7 @@ function columns(now) {
       cell: (queue) =>
         queue.workers.length === 0
           ? html`<span class="faint">none</span>`
-          : html`<span class="wrap-any">${queue.workers.slice(0, 3).map((name, n) => html`${n > 0 && ", "}<a class="mono" href=${link("workers", name)}>${name}</a>`)}${queue.workers.length > 3 && ` and ${queue.workers.length - 3} more`}</span>`,
+          : html`<span class="queue-workers">${queue.workers.slice(0, 2).map((name, n) => html`${n > 0 && ", "}<a class="mono" href=${link("workers", name)}>${name}</a>`)}${queue.workers.length > 2 && ` and ${queue.workers.length - 2} more`}</span>`,
     },
     { id: "limiter", head: "Limiter", hide: "phone", cell: (queue) => (queue.limiter ? html`<span class="mono">${queue.limiter}</span>` : html`<span class="faint">none</span>`) },
   ];
@@ -72,7 +75,7 @@ function QueueTable({ queues, wanted }) {
   const none = wanted
     ? html`<${Empty} icon="queues" title="No queue is called so" />`
     : html`<${Empty} icon="queues" title="No queue yet">A push makes one, and so does a worker with <code>jobs = { queue = "NAME" }</code>.<//>`;
-  return html`<section class="panel"><${Table} caption="Queues" columns=${columns(now)} rows=${rows} rowKey=${(queue) => queue.name} empty=${none} /></section>`;
+  return html`<section class="panel cards queue-cards"><${Table} caption="Queues" columns=${columns(now)} rows=${rows} rowKey=${(queue) => queue.name} empty=${none} /></section>`;
 }
 
 function List({ query }) {
@@ -94,6 +97,6 @@ function List({ query }) {
 }
 
 export default function Queues({ parts, query }) {
-  const [, name, job] = parts;
+  const [name, job] = parts;
   return name ? html`<${QueuePage} key=${name} name=${name} job=${job} query=${query} />` : html`<${List} query=${query} />`;
 }

@@ -145,6 +145,6 @@ export function Editor({ id, label, value, onInput, marks, area, onReview, readO
 /** What the keys of an editor do; the text area points here. */
 export function EditorKeys({ id }) {
   return html`<p class="dim editor-keys" id=${`${id}-keys`}>
-    <kbd>Tab</kbd> indents, <kbd>Shift Tab</kbd> takes it back; <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the text. <kbd>Ctrl S</kbd> shows the plan.
+    <kbd>Tab</kbd> indents; <kbd>Esc</kbd> <kbd>Tab</kbd> leaves the text; <kbd>Ctrl S</kbd> shows the plan
   </p>`;
 }

@@ -79,11 +79,13 @@ export function JobList({ queue, state }) {
     {
       id: "job",
       head: "Job",
+      class: "card-start",
       cell: (job) => html`<a class="text-link mono" href=${link("queues", queue.name, job.id)} title=${job.id}>${short(job.id)}</a>`,
     },
     {
       id: "payload",
       head: "Payload",
+      class: "card-wide",
       cell: (job) => html`<div class="job-payload">
         <span class="mono wrap-any">${excerpt(job.payload) || html`<span class="dim">${bytes(job.payload_bytes)}</span>`}</span>
         ${job.progress && html`<p class="dim wrap-any">${job.progress}</p>`}
@@ -92,8 +94,8 @@ export function JobList({ queue, state }) {
     },
     { id: "attempts", head: "Attempts", align: "end", hide: "phone", cell: (job) => `${job.attempts}/${job.max_attempts}` },
     { id: "who", head: state === "running" ? "With" : "Pushed by", hide: "phone", cell: (job) => html`<span class="mono wrap-any">${(state === "running" && job.leased_by) || job.pushed_by}</span>` },
-    { id: "when", head: state === "delayed" ? "Due" : "When", cell: (job) => html`<${When} job=${job} now=${now} />` },
-    { id: "acts", head: html`<span class="vh">Acts</span>`, align: "end", cell: (job) => html`<${Acts} job=${job} after=${reload} />` },
+    { id: "when", head: state === "delayed" ? "Due" : "When", class: "card-end", cell: (job) => html`<${When} job=${job} now=${now} />` },
+    { id: "acts", head: html`<span class="vh">Acts</span>`, align: "end", class: "card-wide", cell: (job) => html`<${Acts} job=${job} after=${reload} />` },
   ].filter((column) => column.id !== "acts" || (may() && state !== "done"));
   return html`<${Loaded} of=${first} what="The jobs">
     ${(jobs) => {

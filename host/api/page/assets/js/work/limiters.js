@@ -84,10 +84,10 @@ function Control({ limiter }) {
   return html`<form class="rate-form" onSubmit=${submit}>
     <label for=${id}>Rate</label>
     <div class="rate-row">
-      <${Button} small label=${`Halve the rate of ${limiter.name}`} onClick=${() => change(scaled(text, 0.5))}>÷2<//>
+      <${Button} small label=${`÷2: halve the rate of ${limiter.name}`} onClick=${() => change(scaled(text, 0.5))}>÷2<//>
       <input id=${id} class="input mono" value=${text} size="7" autocomplete="off" spellcheck=${false} aria-invalid=${error ? "true" : undefined}
         aria-describedby=${`${id}-hint ${id}-error`} onInput=${(event) => change(event.currentTarget.value)} />
-      <${Button} small label=${`Double the rate of ${limiter.name}`} onClick=${() => change(scaled(text, 2))}>×2<//>
+      <${Button} small label=${`×2: double the rate of ${limiter.name}`} onClick=${() => change(scaled(text, 2))}>×2<//>
       <${Button} type="submit" kind="primary" small busy=${busy} disabled=${!touched}>Set<//>
       ${touched && html`<${Button} kind="quiet" small onClick=${() => change(limiter.rate)}>Keep ${limiter.rate}<//>`}
     </div>
@@ -99,7 +99,7 @@ function Control({ limiter }) {
 function Limiter({ limiter, now, queues }) {
   return html`<li class="panel limiter">
     <div class="limiter-head">
-      <h3 class="mono wrap-any">${limiter.name}</h3>
+      <h2 class="mono wrap-any">${limiter.name}</h2>
       <span class="chip">configured ${limiter.rate}</span>
       ${limiter.burst > 1 && html`<span class="chip">burst ${count(limiter.burst)}</span>`}
     </div>

@@ -105,15 +105,18 @@ export function useReview(run) {
   };
 }
 
-/** One problem of a manifest: where, what, what to write instead. */
-export function ProblemLine({ problem, onGo }) {
-  const place = problem.line > 0 ? `line ${problem.line}` : problem.file;
+/** One problem of a manifest: where (a place in the text at hand, or a link), what, what to write instead. */
+export function ProblemLine({ problem, onGo, href }) {
+  const whole = problem.line > 0 ? `${problem.file}:${problem.line}` : problem.file;
+  const place = problem.line > 0 && onGo ? `line ${problem.line}` : whole;
   const about = [problem.worker && `${problem.worker}`, problem.field].filter(Boolean).join(" · ");
   return html`<li class="problem">
     ${
       onGo && problem.line > 0
         ? html`<button type="button" class="btn btn-quiet btn-small" onClick=${() => onGo(problem)}>${place}</button>`
-        : html`<span class="badge tone-bad">${place}</span>`
+        : href
+          ? html`<a class="btn btn-quiet btn-small mono" href=${href}>${place}</a>`
+          : html`<span class="badge tone-bad">${place}</span>`
     }
     <div class="grow">
       <p class="wrap-any">${about && html`<span class="mono">${about}</span>: `}${problem.message}</p>

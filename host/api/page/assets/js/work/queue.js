@@ -101,7 +101,7 @@ export function QueuePage({ name, job, query }) {
       <${Flow} queue=${queue} now=${now} />
       <${Settings} queue=${queue} />
     </div>
-    <section class="panel" aria-label="Jobs">
+    <section class="panel cards" aria-label="Jobs">
       <${StateTabs} queue=${queue} state=${state} />
       <${JobList} key=${state} queue=${queue} state=${state} />
     </section>

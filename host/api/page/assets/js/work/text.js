@@ -55,7 +55,7 @@ export function Block({ label, text, raw = text, empty = "Empty." }) {
   const cut = !all && text.length > SHOWN_CHARS;
   return html`<div class="block">
     <${Button} kind="quiet" small class="block-copy" onClick=${() => copy(raw)} label=${`Copy ${label}`}>Copy<//>
-    <pre class="code" tabindex="0" role="region" aria-label=${label}>${cut ? text.slice(0, SHOWN_CHARS) : text}</pre>
+    <pre class="code" tabindex="0" role="group" aria-label=${label}>${cut ? text.slice(0, SHOWN_CHARS) : text}</pre>
     ${cut && html`<${Button} small onClick=${() => setAll(true)}>Show all (${bytes(text.length)})<//>`}
   </div>`;
 }

@@ -1,0 +1,178 @@
+// The form of a monitor: what a person fills in to watch a URL or a machine, as values, fields and the body that is sent.
+// Must not send anything; and checks no more than what is empty, for the host says the rest better.
+
+import { html, useRef } from "../lib.js";
+import { store } from "../store.js";
+import { Field } from "../ui/parts.js";
+
+export const EMPTY = {
+  kind: "url",
+  name: "",
+  title: "",
+  group: "",
+  notes: "",
+  every: "30s",
+  url: "",
+  address: "",
+  tcp: "",
+  expect: "",
+  contains: "",
+  timeout: "",
+  parent: "",
+};
+
+const OF_URL = ["url", "expect", "contains"];
+const OF_MACHINE = ["address", "tcp"];
+const BOTH = ["title", "group", "notes", "timeout", "parent"];
+
+/** A name as manifests take it, made of a title, a host or an address. */
+export function slug(text) {
+  const plain = text
+    .normalize("NFKD")
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 63)
+    .replace(/-+$/, "");
+  return /^\d+$/.test(plain) ? `m-${plain}` : plain;
+}
+
+/** What to call it as long as nobody says. */
+export function suggestName(values) {
+  if (values.title.trim()) return slug(values.title);
+  if (values.kind === "machine") return slug(values.address.replace(/\.(lan|local|home\.arpa)$/, ""));
+  try {
+    return slug(new URL(values.url).host.replace(/^www\./, ""));
+  } catch {
+    return "";
+  }
+}
+
+/** The values of the form, from what the host knows of a monitor. */
+export function valuesOf(given) {
+  const values = { ...EMPTY };
+  for (const key of Object.keys(EMPTY)) {
+    if (given[key] !== null && given[key] !== undefined) values[key] = String(given[key]);
+  }
+  return values;
+}
+
+/** The body: only what is filled in and belongs to the kind. */
+export function bodyOf(values) {
+  const body = { kind: values.kind, name: values.name.trim(), every: values.every.trim() };
+  for (const key of [...(values.kind === "url" ? OF_URL : OF_MACHINE), ...BOTH]) {
+    const text = key === "notes" || key === "contains" ? values[key] : values[key].trim();
+    if (text === "") continue;
+    body[key] = key === "tcp" && /^\d+$/.test(text) ? Number(text) : text;
+  }
+  return body;
+}
+
+/** What is plainly missing: field → sentence. */
+export function missing(values) {
+  const wrong = {};
+  if (values.kind === "url" && !values.url.trim()) wrong.url = "Write the URL to ask, such as https://example.com/.";
+  if (values.kind === "machine" && !values.address.trim()) wrong.address = "Write a name or an address, such as nas.lan or 192.168.1.10.";
+  if (values.kind === "machine" && values.tcp.trim() && !/^\d{1,5}$/.test(values.tcp.trim())) wrong.tcp = "A port is a number from 1 to 65535.";
+  if (!values.name.trim()) wrong.name = "It needs a name: a-z, 0-9 and -.";
+  if (!values.every.trim()) wrong.every = "Say how often, such as 30s.";
+  return wrong;
+}
+
+/** field → sentence with hint, from the host's 422; what fits no field comes under "". */
+export function wrongOf(error, known = EMPTY) {
+  const wrong = {};
+  const add = (field, text) => (wrong[field] = wrong[field] ? `${wrong[field]} ${text}` : text);
+  for (const problem of error.problems ?? []) {
+    const field = (problem.field ?? "").split(".").at(-1);
+    const text = [problem.message, problem.hint && `Hint: ${problem.hint}`].filter(Boolean).join(". ");
+    add(field in known ? field : "", text);
+  }
+  if ((error.problems ?? []).length === 0) wrong[""] = [error.message, error.hint].filter(Boolean).join(". ");
+  return wrong;
+}
+
+const EVERY = ["10s", "30s", "1m", "5m", "15m", "1h"];
+
+function Interval({ control, value, onChange }) {
+  return html`<div class="row">
+    <input ...${control} class="input short" value=${value} autocomplete="off" spellcheck="false" onInput=${(event) => onChange(event.currentTarget.value)} />
+    <div class="seg" role="group" aria-label="Common intervals">
+      ${EVERY.map((every) => html`<button type="button" key=${every} aria-pressed=${String(every === value.trim())} onClick=${() => onChange(every)}>${every}</button>`)}
+    </div>
+  </div>`;
+}
+
+function Kind({ value, onChange, fixed }) {
+  const kinds = [
+    ["url", "A URL", "Asks it and looks at status, text, time and certificate."],
+    ["machine", "A machine", "Pings it, or connects to a TCP port."],
+  ];
+  return html`<fieldset class="kinds">
+    <legend class="vh">What to watch</legend>
+    ${kinds.map(
+      ([id, title, text]) => html`<label key=${id} class=${`kind ${value === id ? "chosen" : ""}`}>
+        <input type="radio" name="monitor-kind" value=${id} checked=${value === id} disabled=${fixed && value !== id} onChange=${() => onChange(id)} />
+        <span><strong>${title}</strong><br /><span class="dim">${text}</span></span>
+      </label>`,
+    )}
+  </fieldset>`;
+}
+
+const groups = () => [...new Set([...store.workers.values()].map((worker) => worker.group).filter(Boolean))].sort();
+const names = () => [...store.checks.values()].map((check) => check.worker).filter((name, n, all) => all.indexOf(name) === n);
+
+/** All fields. `set(field, value)`; `wrong`: field → sentence; `fixed`: it exists, so kind and name stay. */
+export function MonitorFields({ values, set, wrong, fixed, disabled }) {
+  const more = useRef(fixed || ["expect", "contains", "timeout", "parent", "tcp"].some((key) => values[key]));
+  const opened = more.current || ["expect", "contains", "timeout", "parent"].some((key) => wrong[key]);
+  const text = (key, label, hint, props = {}) => html`<${Field} id=${`m-${key}`} label=${label} hint=${hint} error=${wrong[key]} optional=${props.optional}>
+    ${(control) => html`<input ...${control} class=${`input ${props.mono ? "mono" : ""} ${props.short ? "short" : ""}`} value=${values[key]} placeholder=${props.placeholder}
+      autocomplete="off" autocapitalize="off" spellcheck="false" type=${props.type ?? "text"} inputmode=${props.inputmode} list=${props.list} readonly=${props.readonly}
+      autofocus=${props.autofocus} onInput=${(event) => set(key, event.currentTarget.value)} />`}
+  <//>`;
+  const url = values.kind === "url";
+  return html`<fieldset class="stack plain" disabled=${disabled}>
+    <legend class="vh">Monitor</legend>
+    <${Kind} value=${values.kind} onChange=${(kind) => set("kind", kind)} fixed=${fixed} />
+    ${
+      url
+        ? text("url", "URL", "With http:// or https://.", { type: "url", placeholder: "https://example.com/", autofocus: !fixed, inputmode: "url" })
+        : html`<div class="fields-address">
+            ${text("address", "Name or address", "A host name, an IPv4 or an IPv6 address.", { placeholder: "nas.lan", autofocus: !fixed, mono: true })}
+            ${text("tcp", "TCP port", "Empty: ping it.", { inputmode: "numeric", optional: true, short: true })}
+          </div>`
+    }
+    <div class="fields-2">
+      ${text("title", "Title", "For people. May be changed any time.", { optional: true, placeholder: url ? "Our shop" : "NAS in the cellar" })}
+      ${text("name", "Name", fixed ? "Its id; it stays." : "Its id: a-z, 0-9 and -. Stays for good.", { mono: true, readonly: fixed })}
+    </div>
+    <${Field} id="m-every" label="How often" error=${wrong.every}>
+      ${(control) => html`<${Interval} control=${control} value=${values.every} onChange=${(every) => set("every", every)} />`}
+    <//>
+    <div class="fields-2">
+      ${text("group", "Group", "Checks of one group stand together.", { optional: true, list: "m-groups" })}
+      <datalist id="m-groups">${groups().map((group) => html`<option value=${group} />`)}</datalist>
+      <${Field} id="m-notes" label="Notes" hint="Where it stands, whom to call." error=${wrong.notes} optional>
+        ${(control) => html`<textarea ...${control} class="input notes-input" rows="2" value=${values.notes} onInput=${(event) => set("notes", event.currentTarget.value)}></textarea>`}
+      <//>
+    </div>
+    <details class="more-fields" open=${opened}>
+      <summary>What counts as up${url ? ", timeout" : " and the timeout"}, what it depends on</summary>
+      <div class="stack">
+        ${
+          url &&
+          html`<div class="fields-2">
+            ${text("expect", "Expected status", "Such as 200, or 200-399,418. Empty: 200-399.", { optional: true, mono: true })}
+            ${text("contains", "Text it must contain", "Anywhere in the answer's body, in this very spelling.", { optional: true })}
+          </div>`
+        }
+        <div class="fields-2">
+          ${text("timeout", "Timeout", url ? "Empty: 5s." : "For the last answer. Empty: 2s.", { optional: true, short: true })}
+          ${text("parent", "Depends on", "Another monitor's name: while that is down, this one raises no alert.", { optional: true, mono: true, list: "m-names" })}
+          <datalist id="m-names">${names().slice(0, 500).map((name) => html`<option value=${name} />`)}</datalist>
+        </div>
+      </div>
+    </details>
+  </fieldset>`;
+}
