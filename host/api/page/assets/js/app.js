@@ -1,10 +1,10 @@
 // The page's beginning: connects, picks the view for the address, and keeps the tab's title and icon true.
 // Must not know what a view shows.
-import { Component, html, render, useEffect, useState } from "./lib.js";
+import { Component, html, render, useEffect, useRef, useState } from "./lib.js";
 import { health } from "./health.js";
 import { listen } from "./keys.js";
 import { start } from "./live.js";
-import { useRoute } from "./router.js";
+import { leftAt, useRoute } from "./router.js";
 import { find } from "./routes.js";
 import { Help, Shell } from "./shell.js";
 import { store, subscribe, useStore } from "./store.js";
@@ -58,9 +58,12 @@ function App() {
   const at = parts[0] ?? "";
   const rest = parts.slice(1);
   const address = parts.join("\n");
-  // A new address begins at its top, and a screen reader at its heading; the first one doesn't steal the focus.
+  // A new address begins at its top, one that was left where it was left; the focus goes along, but at the first one.
+  const first = useRef(true);
   useEffect(() => {
-    scrollTo(0, 0);
+    scrollTo(0, leftAt());
+    if (!first.current) document.getElementById("main")?.focus({ preventScroll: true });
+    first.current = false;
   }, [address]);
   const signedOut = store.conn.state === "signed-out";
   const route = find(parts);

@@ -19,11 +19,24 @@ function ofAll(down, all) {
   return `${count(down)} of ${plural(all, "check")} ${down === 1 ? "is" : "are"} down`;
 }
 
+let soon = { at: 0, checks: null, n: 0 };
+
+/** Certificates about to end; all checks are looked at, so not more often than it can matter. */
+function certificatesSoon(store) {
+  const at = Date.now();
+  if (soon.checks === store.shape.checks && at - soon.at < 10_000) return soon.n;
+  let n = 0;
+  for (const check of store.checks.values()) if (check.certificate && check.certificate - at < CERTIFICATE_MS) n++;
+  soon = { at, checks: store.shape.checks, n };
+  return n;
+}
+
 const first = (text) => text[0].toUpperCase() + text.slice(1);
 
 /** @returns {Health} */
 export function health(store) {
   const { host, counts, conn } = store;
+  if (conn.state === "signed-out") return { level: "mute", text: "Signed out", word: "" };
   if (!host) return { level: "mute", text: "Looking…", word: "connecting" };
   if (conn.state === "stale") return { level: "mute", text: "Connection lost", word: "stale" };
   const c = counts.checks;
@@ -36,6 +49,8 @@ export function health(store) {
   if (c.degraded) warn.push(`${plural(c.degraded, "check")} degraded`);
   if (counts.dead) warn.push(`${plural(counts.dead, "dead job")}`);
   if (host.problems.length) warn.push(plural(host.problems.length, "manifest problem"));
+  const certificates = certificatesSoon(store);
+  if (certificates) warn.push(`${plural(certificates, "certificate")} about to end`);
   if (host.cut_off) return { level: "bad", text: "This host is cut off from the network", word: "cut off" };
   if (bad.length) {
     const workers = (w.failed ?? 0) + (w.quarantined ?? 0);

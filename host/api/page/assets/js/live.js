@@ -1,13 +1,17 @@
 // Keeps the store up to date over GET /api/v1/live: a snapshot, then deltas and beats. Reconnects by itself, and says "stale" once
-// nothing came for 12 s (the host sends a beat every 5 s). Must not render anything.
-import { setConn, store, takeBeat, takeDelta, takeSnapshot } from "./store.js";
+// nothing came for 12 s (the host sends a beat every 5 s). A page that nobody looks at gives its connection back (a browser has six
+// for a host) and only asks for the counts now and then, for title and icon. Must not render anything.
+import { setConn, store, takeBeat, takeCounts, takeDelta, takeSnapshot } from "./store.js";
 
 const STALE_MS = 12_000;
+const REST_AFTER_MS = 60_000;
+const GLANCE_MS = 15_000;
 const BACKOFF_MS = [250, 500, 1000, 2000, 4000, 8000];
 
 let source = null;
 let retry = null;
 let failures = 0;
+let rest = null;
 /** When the last frame came, by the monotonic clock: a laptop that slept must notice. */
 let heard = 0;
 
@@ -32,7 +36,8 @@ function close() {
   source?.close();
   source = null;
   clearTimeout(retry);
-  retry = null;
+  clearTimeout(rest);
+  retry = rest = null;
 }
 
 function open() {
@@ -72,9 +77,36 @@ export function connect() {
   open();
 }
 
+/** Hidden for a while: no stream, a glance every so often. */
+async function glance() {
+  close();
+  if (store.conn.state === "signed-out") return;
+  setConn({ state: "resting" });
+  rest = setTimeout(glance, GLANCE_MS);
+  try {
+    const answer = await fetch(new URL("api/v1/host", document.baseURI), { cache: "no-store" });
+    if (answer.status === 401) signedOut();
+    else if (answer.ok && store.conn.state === "resting") takeCounts(await answer.json());
+  } catch {
+    if (store.conn.state === "resting") setConn({ state: "stale" });
+  }
+}
+
+function seenOrNot() {
+  if (document.hidden) {
+    clearTimeout(rest);
+    rest = setTimeout(glance, REST_AFTER_MS);
+    return;
+  }
+  clearTimeout(rest);
+  rest = null;
+  if (!source && store.conn.state !== "signed-out") connect();
+  else watch();
+}
+
 function watch() {
   const { state } = store.conn;
-  if (state === "signed-out") return;
+  if (state === "signed-out" || state === "resting") return;
   const silent = performance.now() - heard > STALE_MS;
   const broken = !source && store.conn.lastFrame && Date.now() - store.conn.lastFrame > 4000;
   if (state === "live" && (silent || broken)) setConn({ state: "stale" });
@@ -86,8 +118,7 @@ export function start() {
   open();
   setInterval(watch, 1000);
   addEventListener("online", connect);
-  // Back from a frozen tab or a sleep: don't wait for the next second.
-  document.addEventListener("visibilitychange", () => document.hidden || watch());
+  document.addEventListener("visibilitychange", seenOrNot);
   addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => event.persisted && connect());
 }

@@ -36,7 +36,28 @@ export function navigate(to) {
 
 const listeners = new Set();
 const tell = () => listeners.forEach((listener) => listener());
-addEventListener("hashchange", tell);
+
+// Where each entry of the history was scrolled to: an entry that was here before has a number in its state.
+const scrolled = new Map();
+let entry = null;
+
+function arrive() {
+  entry = history.state?.entry ?? null;
+  if (entry !== null) return;
+  entry = Date.now();
+  history.replaceState({ ...history.state, entry }, "");
+}
+
+history.scrollRestoration = "manual";
+arrive();
+addEventListener("hashchange", () => {
+  scrolled.set(entry, scrollY);
+  arrive();
+  tell();
+});
+
+/** Where this entry was left: 0 when it is new. */
+export const leftAt = () => scrolled.get(entry) ?? 0;
 
 /** Changes the query without a new entry in the history; null or "" removes a key. */
 export function setQuery(change) {
@@ -46,7 +67,7 @@ export function setQuery(change) {
     else query.set(key, value);
   }
   const text = query.toString();
-  history.replaceState(null, "", "#/" + path + (text ? "?" + text : ""));
+  history.replaceState(history.state, "", "#/" + path + (text ? "?" + text : ""));
   tell();
 }
 

@@ -37,7 +37,7 @@ function Nav({ at, entries, icons = 18 }) {
 function Connection() {
   useStore("conn", "host");
   const { state } = store.conn;
-  const words = { live: "Live", connecting: "Connecting…", stale: "Not connected", "signed-out": "Signed out" };
+  const words = { live: "Live", resting: "Resting", connecting: "Connecting…", stale: "Not connected", "signed-out": "Signed out" };
   return html`<div class="conn" role="status"><span class=${`dot ${state}`} aria-hidden="true"></span><span>${words[state]}</span>
     ${store.host && html`<span class="faint end">v${store.host.version}</span>`}</div>`;
 }

@@ -262,6 +262,12 @@ export function placeOf(check) {
   return store.checksOf.get(check.worker) === 1 ? check.subject : check.title;
 }
 
+/** Only how many of each, while the page is hidden; the next snapshot counts anew. */
+export function takeCounts(host) {
+  store.counts = { ...store.counts, checks: { ...host.checks }, workers: { ...host.workers } };
+  touch("host");
+}
+
 /** @param {Partial<typeof store.conn>} change */
 export function setConn(change) {
   const state = change.state ?? store.conn.state;

@@ -54,12 +54,12 @@ export function linesFor(points) {
     return [
       { field: "latency_p50_ms", label: "p50", color: "--ok-fill", width: 2 },
       { field: "latency_p95_ms", label: "p95", color: "--info-fill", width: 1.4 },
-      { field: "latency_p99_ms", label: "p99", color: "--accent-fill", width: 1.2, dash: [5, 3] },
+      { field: "latency_p99_ms", label: "p99", color: "--accent", width: 1.2, dash: [5, 3] },
     ];
   }
   return [
     { field: "latency_avg_ms", label: "average", color: "--ok-fill", width: 2 },
-    { field: "latency_max_ms", label: "maximum", color: "--accent-fill", width: 1.2, dash: [5, 3] },
+    { field: "latency_max_ms", label: "maximum", color: "--accent", width: 1.2, dash: [5, 3] },
   ];
 }
 

@@ -43,8 +43,8 @@ export function Icon({ name, size = 18 }) {
 /** The mark: a skep, the woven hive, in four coils with its door. */
 export function Skep({ size = 24 }) {
   return html`<svg class="skep" width=${size} height=${size} viewBox="0 0 32 32" fill="currentColor" aria-hidden="true">
-    <rect x="12" y="3" width="8" height="5" rx="2.5" /><rect x="8" y="9.2" width="16" height="5.4" rx="2.7" />
-    <rect x="5" y="15.8" width="22" height="5.4" rx="2.7" />
-    <path d="M5.7 22.4h6.9a1 1 0 0 1 1 1.2 2.6 2.6 0 0 1-.1 4.9H5.7a2.7 2.7 0 0 1-2.7-2.7v-.7a2.7 2.7 0 0 1 2.7-2.7zM19.4 22.4h6.9a2.7 2.7 0 0 1 2.7 2.7v.7a2.7 2.7 0 0 1-2.7 2.7h-7.8a2.6 2.6 0 0 1-.1-4.9 1 1 0 0 1 1-1.2z" />
+    <rect x="11" y="2" width="10" height="5.6" rx="2.8" /><rect x="6.5" y="8.8" width="19" height="5.6" rx="2.8" />
+    <rect x="4" y="15.6" width="24" height="5.6" rx="2.8" />
+    <path d="M5.8 22.4h6.4c-1 1.1-1.4 2.2-1.4 3.4V28h-5a2.8 2.8 0 0 1 0-5.6zM19.8 22.4h6.4a2.8 2.8 0 0 1 0 5.6h-5v-2.2c0-1.2-.4-2.3-1.4-3.4z" />
   </svg>`;
 }

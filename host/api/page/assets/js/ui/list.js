@@ -14,13 +14,14 @@ let ids = 0;
  * Props: label; columns; count; rowHeight; heads, headHeight: the places of rows that begin a group, ascending, and their height;
  * template (CSS grid columns); role: "grid", or "treegrid" when rows open and close;
  * row(index, { id, active, style, slot }) → vnode with role="row"; onOpen(index, event); onSide?(index, by, element): left and right;
- * onSort?(id), sort ("id" or "-id"); onActive?(index); stamp: anything that changes when rows must be drawn again.
+ * onSort?(id), sort ("id" or "-id"); active: the row that is active at first;
+ * onActive?(index); stamp: anything that changes when rows must be drawn again.
  */
 export class VirtualGrid extends Component {
   constructor(props) {
     super(props);
     this.id = `grid-${++ids}`;
-    this.state = { first: 0, last: 30, active: -1 };
+    this.state = { first: 0, last: 30, active: props.active ?? -1 };
     this.body = null;
     this.planned = 0;
     this.onScroll = () => {

@@ -32,7 +32,8 @@ export const Tiles = ({ children, label = "At a glance" }) => html`<section clas
 export function Tile({ label, value, note, tone, mark, loud, href }) {
   const inside = html`<span class="tile-label">${mark && html`<${StatusMark} of=${mark} size=${13} />`}${label}</span>
     <span class="tile-value">${value}</span>${note && html`<span class="tile-note clip">${note}</span>`}`;
-  const name = classes("tile", tone && `tone-${tone}`, loud && "loud");
+  // A zero of something bad is no alarm: its mark goes grey.
+  const name = classes("tile", tone && `tone-${tone}`, loud && "loud", value === "0" && "zero");
   return href ? html`<a class=${name} href=${href}>${inside}</a>` : html`<div class=${name}>${inside}</div>`;
 }
 

@@ -1,7 +1,7 @@
 // One row of the list of checks: a line on a wide screen, a card on a narrow one (the style sheet decides). Draws again only when
 // its check, its light, the second or the cursor changed. Must not hold state.
 import { Component, html } from "../lib.js";
-import { ago, latency, percent, plural, since } from "../format.js";
+import { ago, duration, latency, percent, plural, since } from "../format.js";
 import { link } from "../router.js";
 import { flashOf, keyOf, nameOf, placeOf } from "../store.js";
 import { Bars, Sparkline } from "../ui/bars.js";
@@ -9,13 +9,17 @@ import { Status, tone } from "../ui/status.js";
 
 /** Below this much seen, the uptime says so. */
 const SEEN_WELL = 0.95;
+const DAY_MS = 86_400_000;
+
+/** A young check has seen so many minutes, an older one so much of the day. */
+const seen = (coverage) => (coverage < 0.5 ? duration(coverage * DAY_MS) : percent(coverage));
 
 function Uptime({ check }) {
   if (check.uptime === null) return html`<span class="faint">–</span>`;
   const partly = check.coverage < SEEN_WELL;
   const words = `${percent(check.uptime)} of the ${percent(check.coverage)} of 24 hours that was seen`;
   return html`<span title=${words}>${percent(check.uptime)}</span>
-    ${partly && html`<span class="seen" title=${words}><span class="vh">, </span>${percent(check.coverage)} seen</span>`}`;
+    ${partly && html`<span class="seen" title=${words}><span class="vh">, </span>${seen(check.coverage)} seen</span>`}`;
 }
 
 /** What stands under the name: why it is not up, else where it is. */

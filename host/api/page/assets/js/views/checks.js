@@ -23,8 +23,8 @@ const COLUMNS = [
   { id: "spark", head: html`<span class="vh">Latency of the last results</span>` },
   { id: "last", head: "Last", sort: true, class: "num" },
 ];
-const WIDE = "118px minmax(140px, 1fr) 182px 94px 78px 88px 78px";
-const MIDDLE = "118px minmax(120px, 1fr) 150px 92px 78px";
+const WIDE = "124px minmax(140px, 1fr) 182px 102px 76px 86px 78px";
+const MIDDLE = "122px minmax(110px, 1fr) 150px 92px 72px 78px";
 const SORTS = { name: "By name", status: "Worst first", uptime: "Lowest uptime", "-latency": "Slowest", "-last": "Newest result" };
 /** Statuses move rows at most this often, figures less: a list that jumps can't be read. */
 const REORDER_MS = 1000;
@@ -84,7 +84,7 @@ function GroupRow({ head, at, place, onToggle }) {
     <div role="gridcell" class="group-cell"><span class=${head.closed ? "turn" : "turn open"}><${Icon} name="chevron" size=${15} /></span>
       <strong class="clip">${head.label}</strong><span class="dim">${plural(head.total, "check")}</span>
       ${notUp.map((status) => html`<span key=${status} class=${`badge tone-${status === "down" ? "bad" : status === "degraded" ? "warn" : "mute"}`}>
-        <${StatusMark} of=${status} size=${11} />${head.counts[status]} ${status}</span>`)}
+        <${StatusMark} of=${status} size=${11} />${head.counts[status]}<span class="word"> ${status}</span></span>`)}
       ${!notUp.length && html`<${StatusMark} of="up" size=${12} label="all up" />`}</div></div>`;
 }
 
@@ -92,6 +92,9 @@ function None() {
   const add = may() && html`<div class="row"><${LinkButton} kind="primary" icon="plus" href="#/monitors/new">Add a monitor<//></div>`;
   return html`<${Empty} icon="checks" title="No checks yet" action=${add}>Add a URL or a machine to watch, or run a worker that reports checks.<//>`;
 }
+
+/** The row a person was at, for when they come back. */
+let lastActive = -1;
 
 export default function Checks({ query }) {
   useStore("checks", "host");
@@ -170,12 +173,12 @@ export default function Checks({ query }) {
             <div class="row end-wide">
               ${phone && html`<label class="row dim">Sort <select class="input" value=${sort} onChange=${(event) => setQuery({ sort: event.target.value })}>
                 ${Object.entries(SORTS).map(([id, words]) => html`<option key=${id} value=${id}>${words}</option>`)}</select></label>`}
-              <${Button} kind="quiet" small aria-pressed=${String(grouped)} icon=${grouped ? "down" : "queues"} onClick=${() => setQuery({ group: grouped ? "no" : null })}>${grouped ? "Grouped" : "One list"}<//>
+              ${(groups > 1 || !grouped) && html`<${Button} kind="quiet" small aria-pressed=${String(grouped)} icon=${grouped ? "down" : "queues"} onClick=${() => setQuery({ group: grouped ? "no" : null })}>${grouped ? "Grouped" : "One list"}<//>`}
             </div>
           </div>
           <div class="panel">${matched
             ? html`<${VirtualGrid} label="Checks" columns=${COLUMNS} count=${entries.length} rowHeight=${phone ? 92 : 48} heads=${heads} headHeight=${40} role=${heads.length ? "treegrid" : "grid"} template=${template}
-                row=${row} onOpen=${open} onSide=${side} sort=${sort} onSort=${(id) => setQuery({ sort: id })} topInset=${phone ? 60 : 50} />`
+                row=${row} onOpen=${open} onSide=${side} active=${lastActive} onActive=${(index) => (lastActive = index)} sort=${sort} onSort=${(id) => setQuery({ sort: id })} topInset=${phone ? 60 : 50} />`
             : html`<${Empty} icon="search" title="No check fits" action=${html`<${Button} onClick=${() => setQuery({ q: null, status: null })}>Show all<//>`}>
                 Of ${plural(total, "check")}, none ${text ? `matches “${text}”` : ""}${text && status ? " and " : ""}${status ? `is ${status}` : ""}.<//>`}</div>`}
   </div>`;

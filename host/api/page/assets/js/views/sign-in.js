@@ -30,8 +30,8 @@ export default function SignIn() {
   return html`<main class="sign" id="main"><form class="sign-card" onSubmit=${send} ref=${box}>
     <div class="brand"><${Skep} size=${32} />skep</div>
     <h1>Sign in to this host</h1>
-    <p class="dim">Open the link that <code>skep up</code> printed when it started, or paste a token. The data folder holds two:
-      <code>admin.token</code> may do everything, <code>read.token</code> may look.</p>
+    <p class="dim">Open the link that <code>skep up</code> printed when it started, or paste a token. The data folder holds two: one in <code>admin.token</code>, which may do everything,
+      and one in <code>read.token</code>, which may look.</p>
     <${Field} id="token" label="Token" error=${error}>${(control) => html`<input class="input mono" type="password" autocomplete="current-password" spellcheck="false" ...${control} />`}<//>
     <${Button} type="submit" kind="primary" busy=${busy}>Sign in<//>
   </form></main>`;
