@@ -57,7 +57,7 @@ function TestOutcome({ test }) {
   if (!busy && !job && !error) return null;
   if (error) return html`<${Notice} tone="bad" title="The test could not be sent" live><p class="wrap-any">${error.message}</p>${error.hint && html`<p class="dim">${error.hint}</p>`}<//>`;
   const see = id && html`<p><a class="text-link" href=${link("queues", QUEUE, id)}>See its job</a></p>`;
-  if (job?.state === "done") return html`<${Notice} tone="ok" title="The test arrived" live><p>Every destination took it. Did you see it?</p>${see}<//>`;
+  if (job?.state === "done") return html`<${Notice} tone="ok" title="The test went out" live><p>Its worker delivered it, or put it into its batch, which goes in a moment. Did you see it?</p>${see}<//>`;
   if (job?.state === "dead" || job?.state === "cancelled") {
     return html`<${Notice} tone="bad" title="The test was given up" live><p class="wrap-any">${job.last_error ?? "Nobody said why."}</p>${see}<//>`;
   }
@@ -66,9 +66,12 @@ function TestOutcome({ test }) {
   return html`<div class="notice tone-info" role="status"><span class="spinner"></span><div class="grow"><p>The test ${word}…</p>${job?.last_error && html`<p class="dim wrap-any">${job.last_error}</p>`}</div></div>`;
 }
 
+/** States that have a shape of their own; anything else is told by the alert's kind. */
+const SHAPED = new Set(["up", "degraded", "down", "unknown", "running", "quarantined", "failed", "stopped", "dead"]);
+
 function Flip({ alert }) {
-  if (!alert.from && !alert.to) return html`<span class="badge tone-mute">${alert.kind}</span>`;
-  return html`<span class="flip-words">${alert.from && html`<span class="dim">${alert.from}</span><span aria-hidden="true">→</span><span class="vh"> to </span>`}<${Status} of=${alert.to ?? "unknown"} /></span>`;
+  if (!SHAPED.has(alert.to)) return html`<span class="badge tone-mute">${alert.kind}</span>`;
+  return html`<span class="flip-words">${alert.from && html`<span class="dim">${alert.from}</span><span aria-hidden="true">→</span><span class="vh"> to </span>`}<${Status} of=${alert.to} /></span>`;
 }
 
 /** Where an alert's subject has its page. */
@@ -80,6 +83,7 @@ function aboutLink(alert) {
   return null;
 }
 
+/** "Delivered" may be into a batch: its worker took it over for good. */
 const DELIVERY = { done: "delivered", running: "being sent", waiting: "waits", delayed: "tried again later", dead: "given up", cancelled: "cancelled" };
 
 function Recent({ recent, now }) {
@@ -125,18 +129,19 @@ function SwitchOn() {
 }
 
 function Standing({ alerts, test }) {
-  const { on, workers, queue } = alerts;
+  const { on, workers, queue, left_out: leftOut = 0 } = alerts;
   const behind = queue ? queue.waiting + queue.delayed : 0;
   if (!on) {
     return html`<${Notice} tone="warn" title="Alerts are off: nobody sends them">
-      <p>Changes are kept in the queue's outbox only when somebody takes them. Nothing reaches you.</p>
+      <p>No worker takes the queue <code>alerts</code>, so no alert is made. What flips now is not told later either.</p>
     <//>`;
   }
   return html`<section class="panel standing" aria-label="How alerts stand">
     <div class="standing-mark tone-ok"><${StatusMark} of="up" size=${22} /></div>
     <div class="grow">
       <p class="standing-title">Alerts are on</p>
-      <p class="dim">Sent by ${workers.map((name, n) => html`${n > 0 && ", "}<a class="text-link mono" href=${link("workers", name)}>${name}</a>`)}.
+      <p class="dim">${workers.length === 0 ? "Taken from outside this host." : "Sent by "}${workers.map((name, n) => html`${n > 0 && ", "}<a class="text-link mono" href=${link("workers", name)}>${name}</a>`)}${workers.length > 0 && "."}
+        ${leftOut > 0 && html` <strong>${plural(leftOut, "alert")} left out</strong>, because too many waited.`}
         ${queue && html` ${behind > 0 ? html`<strong>${plural(behind, "alert")} on the way</strong>` : "None on the way"}${queue.dead > 0 && html`, <a class="text-link" href=${`${link("queues", QUEUE)}?state=dead`}>${queue.dead} given up</a>`}.`}
       </p>
     </div>

@@ -3,7 +3,7 @@
 
 import { html, useEffect, useMemo, useState } from "../lib.js";
 import { may, post, query as asQuery } from "../api.js";
-import { link, setQuery } from "../router.js";
+import { link, navigate, setQuery } from "../router.js";
 import { useStore } from "../store.js";
 import { useTitle } from "../title.js";
 import { Button, Empty, LinkButton, Notice, PageHead, Search, Section, Spinner } from "../ui/parts.js";
@@ -11,7 +11,7 @@ import { StatusMark } from "../ui/status.js";
 import { Table } from "../ui/table.js";
 import { plural } from "../format.js";
 import { EditFile } from "../work/edit-file.js";
-import { readFile, tableName, tableWords } from "../work/files.js";
+import { readFile, tableName, tableWords, writeFile } from "../work/files.js";
 import { Loaded, Trouble, useAgain, useLoad } from "../work/load.js";
 import { planned, ProblemLine } from "../work/plan.js";
 import { TEMPLATES } from "../work/templates.js";
@@ -23,6 +23,18 @@ function undo() {
     action: "Undo",
     done: "The last change is undone",
     run: (dry) => post(`undo${dry ? asQuery({ dry_run: true }) : ""}`),
+  });
+}
+
+/** Blank text takes a file away, and what it declares with it. */
+function removeFile({ name, base }) {
+  return planned({
+    title: `Delete ${name}?`,
+    text: "What it declares ends; the history of checks that go is deleted with them and does not come back with undo.",
+    action: "Delete",
+    danger: true,
+    done: `${name} is deleted`,
+    run: (dry) => writeFile(name, "", { base, dry }),
   });
 }
 
@@ -98,7 +110,11 @@ function File({ name, query }) {
   const problems = useMemo(() => (host?.problems ?? []).filter((problem) => problem.file === name), [host, name]);
   return html`<div class="page">
     <${PageHead} title=${html`<span class="mono">${name}</span>`} back=${{ href: link("edit"), text: "Manifests" }}>
-      ${may() && html`<${Button} icon="back" onClick=${async () => (await undo()) && load()}>Undo the last change…<//>`}
+      ${
+        may() &&
+        html`<${Button} icon="back" onClick=${async () => (await undo()) && load()}>Undo the last change…<//>
+          ${of.file && html`<${Button} kind="danger" icon="trash" onClick=${async () => (await removeFile(of.file)) && navigate("/edit")}>Delete the file…<//>`}`
+      }
     <//>
     ${of.error && html`<${Trouble} error=${of.error} what=${name} again=${load} />`}
     ${!of.file && !of.error && html`<${Spinner} />`}
@@ -121,7 +137,7 @@ function New({ query }) {
         </select></label>
     <//>
     ${!may() && html`<${Notice} tone="info" title="This session only reads"><p>Sign in with the admin token to write manifests.</p><//>`}
-    <${EditFile} key=${id} file=${{ name: template.file, text: template.toml, base: null }} isNew taken=${taken} />
+    <${EditFile} key=${id} file=${{ name: template.file, text: template.toml, base: "" }} isNew taken=${taken} />
   </div>`;
 }
 

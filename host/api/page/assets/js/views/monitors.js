@@ -1,7 +1,7 @@
 // Add or edit a monitor without writing TOML: a form, the plan, then "Apply". `monitors/new`, `monitors/WORKER`.
 // Must not write manifests itself; the host turns the form into one.
 
-import { html, useEffect, useRef, useState } from "../lib.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
 import { may, post, put, query as asQuery, seg } from "../api.js";
 import { link, navigate } from "../router.js";
 import { store, useStore } from "../store.js";
@@ -24,7 +24,7 @@ function focusFirst(wrong) {
 /** What the review step shows: what would be done, and two ways on. */
 function Review({ review, onApply, what }) {
   const panel = useRef(null);
-  useEffect(() => panel.current?.focus(), []);
+  useLayoutEffect(() => panel.current?.focus(), []);
   const idle = isIdle(review.plan);
   return html`<section class="panel plan-panel" ref=${panel} tabindex="-1" aria-label="The plan">
     <div class="panel-head"><h2>${idle ? "Nothing to do" : `This would ${what}`}</h2></div>
@@ -87,8 +87,9 @@ function Form({ start, worker }) {
         <${MonitorFields} values=${values} set=${set} wrong=${wrong} fixed=${fixed} disabled=${!may()} />
         ${
           !review.plan &&
+          may() &&
           html`<div class="row">
-            <${Button} type="submit" kind="primary" busy=${review.busy === "review"} disabled=${!may()}>Show the plan<//>
+            <${Button} type="submit" kind="primary" busy=${review.busy === "review"}>Show the plan<//>
             <${LinkButton} href=${worker ? link("workers", worker) : "#/checks"}>Cancel<//>
             <span class="field-error" role="status">${count > 0 && `${count === 1 ? "One field needs" : `${count} fields need`} another look.`}</span>
           </div>`
@@ -106,8 +107,7 @@ function New() {
   useTitle("Add a monitor");
   return html`<div class="page narrow">
     <${PageHead} title="Add a monitor" sub="Written as a manifest; nothing happens before you saw the plan." back=${{ href: "#/checks", text: "Checks" }} />
-    ${!may() && html`<${ReadOnly} />`}
-    <${Form} start=${EMPTY} />
+    ${may() ? html`<${Form} start=${EMPTY} />` : html`<${ReadOnly} />`}
     <p class="dim">Need more, such as headers, redirects or many URLs at once? <a class="text-link" href=${link("edit", "new")}>Write a manifest</a>.</p>
   </div>`;
 }

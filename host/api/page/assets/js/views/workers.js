@@ -2,6 +2,7 @@
 // Only the rows in view exist, so that thousands are no trouble. Must not act on any of them; their own pages do.
 
 import { html, useEffect, useMemo, useState } from "../lib.js";
+import { may } from "../api.js";
 import { link, navigate, setQuery } from "../router.js";
 import { useFlash, useNow, useStore } from "../store.js";
 import { useTitle } from "../title.js";
@@ -9,6 +10,7 @@ import { Choice, Empty, LinkButton, PageHead, Search, Spinner } from "../ui/part
 import { VirtualGrid } from "../ui/list.js";
 import { Status, StatusMark } from "../ui/status.js";
 import { bytes, count, latency, plural, rate, until } from "../format.js";
+import { incarnation, incarnationWords } from "../work/words.js";
 import { BAD, order, RESTLESS } from "../work/workers-order.js";
 
 const STATES = ["running", "starting", "draining", "quarantined", "failed", "paused", "stopped"];
@@ -58,7 +60,7 @@ function Cells({ worker, now }) {
     <div role="gridcell" class=${low ? "num tone-warn lit-text" : "num"}>${worker.running}/${worker.desired}</div>
     <div role="gridcell" class="num">${zero(worker.rate, rate(worker.rate))}</div>
     <div role="gridcell" class="num">${zero(worker.restarts, count(worker.restarts))}</div>
-    <div role="gridcell" class="num">${count(worker.incarnation)}</div>
+    <div role="gridcell" class="num" title=${incarnationWords(worker.incarnation)}>${count(incarnation(worker.incarnation))}</div>
     <div role="gridcell" class="num">${zero(worker.memory_peak_bytes, bytes(worker.memory_peak_bytes))}</div>
     <div role="gridcell" class="num">${zero(worker.lateness_ms, latency(worker.lateness_ms))}</div>
     <div role="gridcell" class="num">${worker.next === null ? html`<span class="faint">–</span>` : until(worker.next, now)}</div>
@@ -144,7 +146,7 @@ export default function Workers({ query }) {
   const sub = `${count(counts.workers.running ?? 0)} of ${plural(workers.size, "worker")} running${bad > 0 ? `, ${bad} need${bad === 1 ? "s" : ""} attention` : ""}`;
   return html`<div class="page">
     <${PageHead} title="Workers" sub=${sub}>
-      ${host.access === "admin" && html`<${LinkButton} icon="files" href=${link("edit", "new")}>New manifest<//><${LinkButton} kind="primary" icon="plus" href=${link("monitors", "new")}>Add a monitor<//>`}
+      ${may() && html`<${LinkButton} icon="files" href=${link("edit", "new")}>New manifest<//><${LinkButton} kind="primary" icon="plus" href=${link("monitors", "new")}>Add a monitor<//>`}
     <//>
     <div class="toolbar">
       <${Search} label="Search workers" placeholder="Name, title, trigger, error" value=${wish.text} onInput=${(q) => setQuery({ q })} />

@@ -1,7 +1,7 @@
 // One manifest as text: edited, checked while typing, its plan shown, then applied. The host checks; this shows where it hurts.
 // Must not write anything before a plan was seen.
 
-import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
 import { may } from "../api.js";
 import { link, navigate } from "../router.js";
 import { Button, Field, LinkButton, Notice } from "../ui/parts.js";
@@ -64,7 +64,7 @@ function Conflict({ error, name, onReload, onRebase }) {
 const STATES = { idle: "", checking: "Checking…", fine: "No problem found", bad: "" };
 
 /**
- * `file`: { name, text, base }; a new one has base null and its name is asked for. `taken`: names that are there already.
+ * `file`: { name, text, base }; a new one has base "" and its name is asked for. `taken`: names that are there already.
  * `line`: where to begin. `problems`: what the folder says of the file as it is on disk.
  */
 export function EditFile({ file, isNew = false, taken = new Set(), line = 0, problems: known = [], after }) {
@@ -73,13 +73,17 @@ export function EditFile({ file, isNew = false, taken = new Set(), line = 0, pro
   const [base, setBase] = useState(file.base);
   const [saved, setSaved] = useState(file.text);
   const [text, setText] = useState(file.text);
+  const [stamp, setStamp] = useState(0);
   const area = useRef(null);
   const panel = useRef(null);
   const changed = isNew || text !== saved;
   const review = useReview((dry) => writeFile(name, text, { base, dry }));
   const check = useCheck(name, text, { base, changed: text !== saved });
 
-  const problems = review.error?.problems?.length > 0 ? review.error.problems : text !== saved ? check.problems : known;
+  const other = review.error && review.error.status !== 422 ? review.error : null;
+  const told = text !== saved ? check.problems : known;
+  // A plan is the newer word: what was wrong before it is not any more.
+  const problems = review.error?.problems?.length > 0 ? review.error.problems : review.plan || other ? [] : told;
   const marks = useMemo(() => {
     const map = new Map();
     for (const problem of problems) {
@@ -91,7 +95,7 @@ export function EditFile({ file, isNew = false, taken = new Set(), line = 0, pro
   useEffect(() => {
     if (line > 0) goTo(area.current, line);
   }, [line]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (review.plan) panel.current?.focus();
   }, [review.plan]);
   useEffect(() => {
@@ -109,6 +113,11 @@ export function EditFile({ file, isNew = false, taken = new Set(), line = 0, pro
     setText(value);
     review.drop();
   };
+  /** Other text than what was typed takes its place. */
+  const replace = (value) => {
+    onInput(value);
+    setStamp((n) => n + 1);
+  };
   const onReview = () => {
     if (!may() || !changed) return;
     const fault = isNew ? nameFault(name, taken) : null;
@@ -124,7 +133,7 @@ export function EditFile({ file, isNew = false, taken = new Set(), line = 0, pro
     const now = await readFile(name).catch(() => ({ text, base: null }));
     setSaved(now.text);
     setBase(now.base);
-    setText(now.text);
+    replace(now.text);
     return after?.();
   };
   const onRebase = async () => {
@@ -136,16 +145,14 @@ export function EditFile({ file, isNew = false, taken = new Set(), line = 0, pro
     const now = await readFile(name).catch(() => null);
     if (!now) return;
     setSaved(now.text);
-    setText(now.text);
     setBase(now.base);
-    review.drop();
+    replace(now.text);
   };
   const onDiscard = async () => {
     const text = "What you typed since the last time it was applied is lost.";
-    if (await confirm({ title: "Discard your changes?", text, action: "Discard", danger: true })) onInput(saved);
+    if (await confirm({ title: "Discard your changes?", text, action: "Discard", danger: true })) replace(saved);
   };
 
-  const other = review.error && review.error.status !== 422 ? review.error : null;
   return html`<div class="stack">
     ${
       isNew &&
@@ -156,7 +163,7 @@ export function EditFile({ file, isNew = false, taken = new Set(), line = 0, pro
     }
     <div class=${problems.length > 0 || review.plan ? "edit-split" : ""}>
       <section class="panel edit-panel" aria-label="The text">
-        <${Editor} id="manifest" label=${`Text of ${name}`} value=${text} onInput=${onInput} marks=${marks} area=${area} onReview=${onReview} readOnly=${!may()} />
+        <${Editor} id="manifest" label=${`Text of ${name}`} value=${text} stamp=${stamp} onInput=${onInput} marks=${marks} area=${area} onReview=${onReview} readOnly=${!may()} />
         <div class="edit-foot">
           ${may() ? html`<${EditorKeys} id="manifest" />` : html`<p class="dim editor-keys" id="manifest-keys">This session only reads.</p>`}
           <span class="dim end" role="status">${[text === saved && !isNew ? "As on disk" : STATES[check.state], problems.length > 0 && plural(problems.length, "problem")].filter(Boolean).join(", ")}</span>

@@ -1,7 +1,7 @@
 // A text area for manifests: line numbers, marked lines with their problems, a Tab key that indents and a way out of it.
 // Must not know what the text means; problems come from the host.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
+import { html, useLayoutEffect, useRef, useState } from "../lib.js";
 
 /** Pixels; css/edit.css sets the same for the text area. */
 const LINE = 20;
@@ -69,10 +69,11 @@ const countLines = (text) => {
 };
 
 /**
- * `marks`: Map line → sentence. `area`: a ref that gets the text area. `onReview` runs on Ctrl+S (or ⌘S).
+ * `marks`: Map line → sentence. `area`: a ref that gets the text area. `onReview` runs on Ctrl+S (or ⌘S). `stamp` changes whenever
+ * `value` is not what was typed but other text.
  * Only the numbers and marks in view are drawn: a file may have many thousand lines.
  */
-export function Editor({ id, label, value, onInput, marks, area, onReview, readOnly = false }) {
+export function Editor({ id, label, value, stamp, onInput, marks, area, onReview, readOnly = false }) {
   const [view, setView] = useState({ top: 0, height: 400 });
   // After Esc the next Tab leaves the editor, as anywhere else on a page.
   const leaving = useRef(false);
@@ -87,11 +88,11 @@ export function Editor({ id, label, value, onInput, marks, area, onReview, readO
     watch.observe(node);
     return () => watch.disconnect();
   }, []);
-  useEffect(() => {
+  // The text area holds what is typed; it is written to only when other text takes its place.
+  useLayoutEffect(() => {
     const node = area.current;
-    // Typing must not set the caret back: only text from elsewhere is put in.
     if (node && node.value !== value) node.value = value;
-  }, [value]);
+  }, [stamp]);
 
   const onKeyDown = (event) => {
     const node = event.currentTarget;

@@ -24,7 +24,7 @@ export async function readFile(name) {
   return { text, base: (answer.headers.get("etag") ?? "").replace(/^W\/|"/g, "") || null };
 }
 
-/** Writes a file, or tells what that would do. `base`: what it stood on when it was read; null for a new one. */
+/** Writes a file, or tells what that would do; blank text removes it. `base`: the digest of what was read, "" for a file that must not be there. */
 export function writeFile(name, text, { base = null, dry = false } = {}) {
   return put(`files/${seg(name)}${query({ dry_run: dry ? true : null, base })}`, text);
 }

@@ -1,42 +1,42 @@
 // Manifests to begin with: text that says what each line is for. Must stay valid as it is, but for what a person has to fill in.
 
+const notifier = (target) => `# Sends this host's alerts on: it takes the jobs of the queue "alerts". While it is paused or gone, no alert is made.
+
+[[worker]]
+name = "notifier"
+title = "Sends alerts on"
+component = "notifier.wasm"
+jobs = { queue = "alerts" }
+limits = { timeout = "1m" }             # shared by all targets
+
+[worker.config]
+# batch = "10s"                         # what comes within 10 s goes as one message; without it each goes by itself, at once
+targets = [
+${target}
+]
+
+[worker.grants]
+http = { allow = ["config:targets.url"] }       # the targets of its own config, and nothing else
+queue = { push = ["alerts"] }                   # for batches
+`;
+
 /** Where alerts may go, each with the manifest that sends them there. */
 export const NOTIFIER = {
   ntfy: {
     title: "ntfy",
-    text: "A push to your phone through ntfy.sh or a server of your own. Choose a topic that nobody guesses, and subscribe to it in the app.",
-    toml: `[[worker]]
-name = "notifier"
-title = "Sends alerts"
-component = "notifier.wasm"
-jobs = { queue = "alerts" }
-config = { to = [{ kind = "ntfy", url = "https://ntfy.sh/CHANGE-ME" }] }
-grants = { http = { allow = ["config:to.url"] } }
-`,
+    text: "A push to your phone, through ntfy.sh or a server of your own. Install the app and subscribe to a topic that nobody guesses.",
+    toml: notifier('    { kind = "ntfy", url = "https://ntfy.sh", topic = "CHANGE-ME-to-something-long-and-secret" },'),
   },
   slack: {
     title: "Slack and the like",
-    text: "An incoming webhook of Slack, Mattermost, Rocket.Chat or Discord (with /slack at the end of its URL).",
-    toml: `[[worker]]
-name = "notifier"
-title = "Sends alerts"
-component = "notifier.wasm"
-jobs = { queue = "alerts" }
-config = { to = [{ kind = "slack", url = "https://hooks.slack.com/services/CHANGE/ME" }] }
-grants = { http = { allow = ["config:to.url"] } }
-`,
+    text: "An incoming webhook of Slack or Mattermost; of Discord, with /slack added to its URL.",
+    toml: notifier('    { kind = "slack", url = "https://hooks.slack.com/services/CHANGE/ME" },'),
   },
   webhook: {
     title: "A webhook",
-    text: "A POST with JSON to any URL. The flip's id is sent as Idempotency-Key, so that a repeated one can be told.",
-    toml: `[[worker]]
-name = "notifier"
-title = "Sends alerts"
-component = "notifier.wasm"
-jobs = { queue = "alerts" }
-config = { to = [{ kind = "webhook", url = "https://example.com/hooks/CHANGE-ME" }] }
-grants = { http = { allow = ["config:to.url"] } }
-`,
+    text: "A POST with JSON to any URL. The flip's id goes along as Idempotency-Key, so that a repeated one can be told.",
+    toml: notifier(`    # Without a template the body is the alert as JSON.
+    { kind = "webhook", url = "https://example.com/CHANGE-ME", template = '{"text": "{{summary}}", "at": "{{at}}"}' },`),
   },
 };
 

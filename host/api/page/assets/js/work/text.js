@@ -69,10 +69,19 @@ export function Payload({ label, of, empty }) {
   return html`<${Block} label=${label} text=${pretty(of.text)} raw=${of.text} empty="Zero bytes." />`;
 }
 
+/** What can be read in bytes, the rest as dots. */
+function readable(base64, most) {
+  try {
+    return atob(base64.slice(0, Math.ceil(most / 3) * 4)).replace(/[^ -~]+/g, "·");
+  } catch {
+    return "";
+  }
+}
+
 /** A payload's first words, for a row of a table. */
 export function excerpt(of, most = 120) {
   if (!of) return "";
-  const text = of.text ?? `base64 ${of.base64}`;
+  const text = of.text ?? readable(of.base64, most);
   const line = text.slice(0, most * 2).replace(/\s+/g, " ").trim();
   return line.length > most ? `${line.slice(0, most)}…` : line;
 }

@@ -9,6 +9,7 @@ import { Table } from "../ui/table.js";
 import { ago, bytes, clock, dateTime, latency } from "../format.js";
 import { Loaded, useAgain, useLoad } from "./load.js";
 import { Block, copy, DigestText, pretty } from "./text.js";
+import { incarnation, incarnationWords } from "./words.js";
 
 /** A cause in words a person knows, and how bad it is. */
 const CAUSES = {
@@ -55,7 +56,7 @@ export function TrapList({ worker, stamp, limit = 50 }) {
       cell: (trap) => html`<span class="wrap-any trap-what">${headline(trap)}</span>${!worker && html`<p class="only-phone dim mono wrap-any">${trap.worker}</p>`}`,
     },
     { id: "event", head: "In", hide: "phone", cell: (trap) => html`<span class="mono wrap-any">${trap.event}</span>` },
-    { id: "incarnation", head: "Incarnation", align: "end", hide: "phone", cell: (trap) => String(trap.incarnation) },
+    { id: "incarnation", head: "Incarnation", align: "end", hide: "phone", cell: (trap) => html`<span title=${incarnationWords(trap.incarnation)}>${incarnation(trap.incarnation)}</span>` },
     { id: "ran", head: "Ran", align: "end", hide: "phone", sort: (trap) => trap.ran_ms, cell: (trap) => latency(trap.ran_ms) },
   ].filter((column) => !worker || column.id !== "worker");
   const none = html`<${Empty} icon="checks" title="No crash is on record">${worker ? "It has not trapped since records are kept." : "Nothing here has trapped since records are kept."}<//>`;
@@ -106,7 +107,7 @@ function Record({ trap }) {
           ["In", html`<${Mono}>${trap.event}<//>`],
           ["Ran for", latency(trap.ran_ms)],
           ["Memory peak", bytes(trap.memory_peak_bytes)],
-          ["Replica", `${trap.replica}, incarnation ${trap.incarnation}`],
+          ["Replica", `${trap.replica}, incarnation ${incarnationWords(trap.incarnation)}`],
           ["Component", html`<${Mono}>${trap.component}<//>`],
           ["Its digest", html`<${DigestText} of=${trap.digest} />`],
           ["Config digest", html`<${DigestText} of=${trap.config_digest} />`],

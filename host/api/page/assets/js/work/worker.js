@@ -12,6 +12,7 @@ import { bytes, count, dateTime, latency, millis, percent, plural, rate, since, 
 import { Loaded, useAgain, useLoad } from "./load.js";
 import { Block, DigestText } from "./text.js";
 import { trapLink } from "./traps.js";
+import { incarnation, incarnationWords } from "./words.js";
 
 /** What a state change or a new trap makes worth asking again. */
 const standing = (worker) => [worker.state, worker.since, worker.incarnation, worker.trapped, worker.running, worker.desired, worker.file, worker.line].join();
@@ -27,7 +28,7 @@ function Why({ worker, now }) {
         ["Next try", why.next_restart && html`<strong>${until(why.next_restart, now)}</strong> <span class="dim">${dateTime(why.next_restart)}</span>`],
         ["What to do", html`<span class="wrap-any">${why.remedy}</span>`],
         ["Newest trap", why.trap && html`<a class="text-link" href=${trapLink(why.trap)}>See the record</a>`],
-        ["Last error", worker.last_error && !why.cause.includes(worker.last_error) && html`<span class="wrap-any">${worker.last_error}</span>`],
+        ["Last error", worker.last_error && !why.cause.includes(worker.last_error) ? html`<span class="wrap-any">${worker.last_error}</span>` : null],
       ]} />`}
     <//>
   <//>`;
@@ -38,7 +39,7 @@ function Numbers({ worker, now }) {
   const tiles = [
     ["Replicas", `${worker.running}/${worker.desired}`, low ? "fewer run than shall" : "running of desired", low ? "warn" : null],
     ["Events", rate(worker.rate), `${count(worker.ok)} well, ${count(worker.failed)} failed`, null],
-    ["Restarts", count(worker.restarts), `incarnation ${count(worker.incarnation)}`, worker.restarts > 0 ? "warn" : null],
+    ["Restarts", count(worker.restarts), `incarnation ${incarnationWords(worker.incarnation)}`, worker.restarts > 0 ? "warn" : null],
     ["Trapped", count(worker.trapped), "events that crashed", worker.trapped > 0 ? "bad" : null],
     ["Memory peak", bytes(worker.memory_peak_bytes), worker.instance === "resident" ? "resident instance" : "instance per event", null],
   ];
@@ -59,7 +60,7 @@ function Replicas({ worker, now }) {
     { id: "state", head: "State", cell: (row) => html`<${Status} of=${row.state} />` },
     { id: "busy", head: "Now", cell: (row) => (row.busy ? html`<strong>busy</strong>` : html`<span class="dim">free</span>`) },
     { id: "waiting", head: "Waiting", align: "end", hide: "phone", sort: (row) => row.waiting, cell: (row) => count(row.waiting) },
-    { id: "incarnation", head: "Incarn.", align: "end", hide: "phone", cell: (row) => count(row.incarnation) },
+    { id: "incarnation", head: "Incarn.", align: "end", hide: "phone", cell: (row) => html`<span title=${incarnationWords(row.incarnation)}>${count(incarnation(row.incarnation))}</span>` },
   ];
   return html`<${Section} title="Replicas" flush>
     <${Loaded} of=${of} what="The replicas">
