@@ -64,20 +64,25 @@ export const post = (path, body) => send("POST", full(path), body);
 export const put = (path, body) => send("PUT", full(path), body);
 export const del = (path, body) => send("DELETE", full(path), body);
 
-/** Signs in with a token. Throws an ApiError when it is refused. */
+/** Signs in with a token: the host's answer sets a cookie that scripts can't read. Throws an ApiError when it is refused. */
 export async function signIn(token) {
   let answer;
   try {
     answer = await fetch(new URL("login", document.baseURI), {
       method: "POST",
+      headers: { accept: "application/json" },
       body: new URLSearchParams({ token }),
-      redirect: "manual",
     });
   } catch {
     throw new ApiError(0, "the host does not answer");
   }
-  // A redirect that is not followed shows as status 0 of its own type: it means yes.
-  if (answer.type === "opaqueredirect" || answer.ok) return;
-  if (answer.status === 401 || answer.status === 403) throw new ApiError(answer.status, "that is not a token of this host");
-  throw new ApiError(answer.status, `the host answered ${answer.status}`);
+  if (answer.ok) return;
+  if (answer.status === 401) throw new ApiError(401, "this token is not known here: it was mistyped, or belongs to another host");
+  throw new ApiError(answer.status, `the host answered ${answer.status} ${answer.statusText}`);
+}
+
+/** Signs out: the cookie is taken away. */
+export async function signOut() {
+  await post("/logout");
+  signedOut();
 }

@@ -51,7 +51,9 @@ export function health(store) {
   if (host.problems.length) warn.push(plural(host.problems.length, "manifest problem"));
   const certificates = certificatesSoon(store);
   if (certificates) warn.push(`${plural(certificates, "certificate")} about to end`);
-  if (host.cut_off) return { level: "bad", text: "This host is cut off from the network", word: "cut off" };
+  if (host.cut_off) {
+    return { level: "bad", text: "This host is cut off from the network", also: `${host.cut_off.reason}; what it can't reach is unknown, not down`, word: "cut off" };
+  }
   if (bad.length) {
     const workers = (w.failed ?? 0) + (w.quarantined ?? 0);
     const word = c.down ? `${count(c.down)} down` : w.failed ? `${count(workers)} failed` : `${count(workers)} quarantined`;
@@ -71,7 +73,7 @@ export function health(store) {
 }
 
 /**
- * @typedef {{ key: string, state: string, title: string, kind: string, since: ?number, reason: string, href: string }} Need
+ * @typedef {{ key: string, state: string, word?: string, title: string, kind: string, since: ?number, reason: string, href: string }} Need
  * @returns {{ needs: Need[], more: number }}
  */
 export function attention(store, now) {
@@ -80,7 +82,7 @@ export function attention(store, now) {
   const needs = [];
   const add = (rank, need) => needs.push({ rank, ...need });
   if (host.cut_off) {
-    add(0, { key: "cut", state: "down", kind: "host", title: "Cut off from the network", since: host.cut_off.since, reason: `${host.cut_off.reason}. Checks are unknown, not down.`, href: "#/events" });
+    add(0, { key: "cut", state: "down", word: "cut off", kind: "host", title: "Cut off from the network", since: host.cut_off.since, reason: `${host.cut_off.reason}. Checks are unknown, not down.`, href: "#/events" });
   }
   for (const check of store.checks.values()) {
     const of = { key: `c ${check.worker}\n${check.subject}`, kind: placeOf(check), title: nameOf(check), href: link("checks", check.worker, check.subject) };
@@ -90,24 +92,24 @@ export function attention(store, now) {
     if (check.certificate && check.certificate - now < CERTIFICATE_MS) {
       const days = Math.floor((check.certificate - now) / 86_400_000);
       const reason = days < 0 ? "its certificate has expired" : `its certificate ends in ${plural(days, "day")}`;
-      add(days < 3 ? 3 : 6, { ...of, key: `x ${of.key}`, state: days < 3 ? "down" : "degraded", since: null, reason });
+      add(days < 3 ? 3 : 6, { ...of, key: `x ${of.key}`, state: days < 3 ? "down" : "degraded", word: "certificate", since: null, reason });
     }
   }
   for (const worker of store.workers.values()) {
     const of = { key: `w ${worker.name}`, kind: "worker", title: worker.title || worker.name, href: link("workers", worker.name) };
     if (worker.state === "failed" || worker.state === "quarantined") {
       add(2, { ...of, state: worker.state, since: worker.since, reason: worker.last_error || "no reason known" });
-    } else if (worker.held_back) add(5, { ...of, state: "degraded", since: null, reason: worker.held_back });
+    } else if (worker.held_back) add(5, { ...of, state: "degraded", word: "held back", since: null, reason: worker.held_back });
   }
   host.problems.forEach((problem, n) => {
     const place = problem.line ? `${problem.file}:${problem.line}` : problem.file;
-    add(5, { key: `p ${n}`, state: "degraded", kind: "manifest", title: place, since: null, reason: problem.message + (problem.hint ? ` (${problem.hint})` : ""), href: link("edit", problem.file) });
+    add(5, { key: `p ${n}`, state: "degraded", word: "problem", kind: "manifest", title: place, since: null, reason: problem.message + (problem.hint ? ` (${problem.hint})` : ""), href: link("edit", problem.file) });
   });
   for (const queue of store.queues.values()) {
     if (queue.dead) add(7, { key: `q ${queue.name}`, state: "dead", kind: "queue", title: queue.name, since: null, reason: `${plural(queue.dead, "job")} given up`, href: link("queues", queue.name) });
   }
   if (host.store_dropped) {
-    add(7, { key: "dropped", state: "degraded", kind: "host", title: "Records lost", since: null, reason: `the store dropped ${plural(host.store_dropped, "record")}: the disk is slow or full`, href: "#/events" });
+    add(7, { key: "dropped", state: "degraded", word: "records", kind: "host", title: "Records lost", since: null, reason: `the store dropped ${plural(host.store_dropped, "record")}: the disk is slow or full`, href: "#/events" });
   }
   // Newest first within a rank: what just broke is what is being worked on.
   needs.sort((a, b) => a.rank - b.rank || (millis(b.since) ?? 0) - (millis(a.since) ?? 0) || (a.title < b.title ? -1 : 1));

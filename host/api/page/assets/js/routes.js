@@ -13,6 +13,7 @@ export const ROUTES = [
   { at: "queues", min: 0, view: () => import("./views/queues.js"), title: "Queues" },
   { at: "monitors", min: 0, view: () => import("./views/monitors.js"), title: "Monitor" },
   { at: "edit", min: 0, view: () => import("./views/edit.js"), title: "Manifests" },
+  { at: "files", min: 0, view: () => import("./views/edit.js"), title: "Manifests" },
   { at: "events", min: 0, view: () => import("./views/events.js"), title: "Events" },
   { at: "alerts", min: 0, view: () => import("./views/alerts.js"), title: "Alerts" },
 ];
@@ -31,5 +32,5 @@ export const NAV = [
   { at: "queues", text: "Queues", icon: "queues", letter: "q", phone: true },
   { at: "events", text: "Events", icon: "events", letter: "e" },
   { at: "alerts", text: "Alerts", icon: "alerts", letter: "a" },
-  { at: "edit", text: "Manifests", icon: "files", letter: "m" },
+  { at: "edit", also: "files", text: "Manifests", icon: "files", letter: "m" },
 ];

@@ -3,7 +3,7 @@ import { html, useEffect, useState } from "./lib.js";
 import { badges, health } from "./health.js";
 import { clock, duration } from "./format.js";
 import { connect } from "./live.js";
-import { post } from "./api.js";
+import { signOut } from "./api.js";
 import { NAV } from "./routes.js";
 import { store, useNow, useStore } from "./store.js";
 import { act } from "./ui/toast.js";
@@ -30,7 +30,7 @@ function Badge({ of }) {
 
 function Nav({ at, entries, icons = 18 }) {
   useStore("host", "checks", "workers", "queues");
-  return entries.map((entry) => html`<a key=${entry.at} href=${`#/${entry.at}`} aria-current=${entry.at === at ? "page" : undefined}>
+  return entries.map((entry) => html`<a key=${entry.at} href=${`#/${entry.at}`} aria-current=${entry.at === at || entry.also === at ? "page" : undefined}>
     <${Icon} name=${entry.icon} size=${icons} />${entry.text}<${Badge} of=${entry.at} /></a>`);
 }
 
@@ -66,13 +66,9 @@ function Theme() {
   return html`<${Button} kind="quiet" icon=${THEME_ICON[theme]} label=${`Colours: ${theme}. Change`} onClick=${turn} />`;
 }
 
-async function signOut() {
-  if (await act(post("/logout"), null)) connect();
-}
-
 function Tools({ onHelp }) {
   return html`<div class="side-tools"><${Theme} /><${Button} kind="quiet" icon="help" label="Keyboard shortcuts" onClick=${onHelp} />
-    <${Button} kind="quiet" icon="out" label="Sign out" onClick=${signOut} /></div>`;
+    <${Button} kind="quiet" icon="out" label="Sign out" onClick=${() => act(signOut())} /></div>`;
 }
 
 /** Says plainly that what is shown is old, and since when. */

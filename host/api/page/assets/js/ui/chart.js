@@ -67,12 +67,14 @@ export function linesFor(points) {
 export function unseen(points, from, until) {
   const out = [];
   let end = from;
+  // Less than half a point is only where the range was cut.
+  const least = (points[0]?.span_s ?? 0) / 2 + 1;
   for (const point of points) {
     const at = Date.parse(point.at) / 1000;
-    if (at > end + 1) out.push([end, at]);
+    if (at > end + least) out.push([end, at]);
     end = Math.max(end, at + point.span_s);
   }
-  if (until > end + 1) out.push([end, until]);
+  if (until > end + least) out.push([end, until]);
   return out;
 }
 
@@ -185,6 +187,7 @@ function lines(data) {
 
 function options(data, series, width) {
   const axis = { stroke: css("--dim"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, font: `12px ${css("--sans")}` };
+  const any = data.points.some((point) => series.some((line) => typeof point[line.field] === "number"));
   const range = (u, low, high) => (high === null || high === undefined ? [0, 1] : [0, high * 1.08]);
   return {
     width,
@@ -194,7 +197,7 @@ function options(data, series, width) {
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     legend: { live: true },
     scales: { x: { time: true, range: () => [data.from, data.until] }, y: { range } },
-    axes: [{ ...axis, space: 70, size: 44, values: times }, { ...axis, size: 62, values: (u, ticks) => ticks.map((tick) => (tick === 0 ? "0" : latency(tick))) }],
+    axes: [{ ...axis, space: 70, size: 44, values: times }, { ...axis, size: 62, grid: { ...axis.grid, show: any }, values: (u, ticks) => (!any ? [] : ticks.map((tick) => (tick === 0 ? "0" : latency(tick)))) }],
     series: [
       { label: "Time", value: (u, at) => (at === null || at === undefined ? "–" : new Date(at * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" })) },
       ...series.map((line) => ({

@@ -12,7 +12,7 @@ import { confirm } from "../ui/dialog.js";
 import { Ago, Button, Choice, Empty, Facts, LinkButton, Mono, Notice, PageHead, Section, Spinner } from "../ui/parts.js";
 import { Status, StatusMark, tone } from "../ui/status.js";
 import { act, toast, toastError } from "../ui/toast.js";
-import { Changes, Figures, LastFailure, Phases, UptimeWords } from "./check-parts.js";
+import { Changes, Figures, LastFailure, phaseParts, Phases, UptimeWords } from "./check-parts.js";
 
 const RANGES = [
   { id: "1h", text: "1 h", again: 15_000, words: "the last hour", ms: 3_600_000 },
@@ -21,6 +21,8 @@ const RANGES = [
   { id: "1y", text: "1 y", again: 600_000, words: "the last year", ms: 365 * 86_400_000 },
 ];
 const CERTIFICATE_SOON = 14;
+/** The share of a day below which a check is young. */
+const YOUNG = 0.06;
 
 /** A host that has no /detail yet still has the history. */
 async function olderDetail(worker, subject, range) {
@@ -39,12 +41,14 @@ function usePast(worker, subject, range, status) {
     let over = false;
     let timer = null;
     const load = async () => {
+      // Gone, or not there yet: nothing to ask for.
+      if (!store.checks.has(keyOf(worker, subject))) return;
       try {
         let data;
         try {
           data = await get(`checks/detail${ask({ worker, subject, range: range.id })}`);
         } catch (error) {
-          if (error.status !== 404 || store.checks.has(keyOf(worker, subject)) === false) throw error;
+          if (error.status !== 404 || !store.checks.has(keyOf(worker, subject))) throw error;
           data = await olderDetail(worker, subject, range);
         }
         if (!over) set({ data, error: null, range: range.id });
@@ -67,6 +71,8 @@ function Acts({ worker, subject, row }) {
   if (!may()) return null;
   const owner = store.workers.get(worker);
   const paused = owner?.state === "paused";
+  // An item of a list has no pause of its own.
+  const item = worker.includes("/");
   const others = (store.checksOf.get(worker) ?? 1) - 1;
   const run = async (name, promise, done) => {
     setBusy(name);
@@ -100,7 +106,7 @@ function Acts({ worker, subject, row }) {
     <${Button} icon="refresh" busy=${busy === "tick"} disabled=${paused} onClick=${() => run("tick", () => post(`workers/${seg(worker)}/tick`), `Asked ${name} now`)}>Check now<//>
     ${paused
       ? html`<${Button} icon="play" busy=${busy === "resume"} onClick=${() => run("resume", () => post(`workers/${seg(worker)}/resume`), `Resumed ${worker}`)}>Resume<//>`
-      : html`<${Button} icon="pause" busy=${busy === "pause"} onClick=${() => run("pause", () => post(`workers/${seg(worker)}/pause`), `Paused ${worker}`)}>Pause<//>`}
+      : !item && html`<${Button} icon="pause" busy=${busy === "pause"} onClick=${() => run("pause", () => post(`workers/${seg(worker)}/pause`), `Paused ${worker}`)}>Pause<//>`}
     <${LinkButton} icon="edit" href=${link("monitors", worker)}>Edit<//>
     <${Button} kind="danger" icon="trash" busy=${busy === "delete"} onClick=${remove}>Delete<//>`;
 }
@@ -129,7 +135,7 @@ function Now({ row, check, now }) {
   return html`<${Section} title="Now"><div class="stack">
     <div>${pending ? html`<p class="dim">Loading… the first result has not come yet.</p>` : html`<${BarsWalk} beats=${row.beats} />`}</div>
     <${Facts} rows=${rows} />
-    ${evidence && html`<div><h3>The last request</h3><${Phases} phases=${evidence.phases} /></div>`}
+    ${phaseParts(evidence?.phases).length > 0 && html`<div><h3>The last request</h3><${Phases} phases=${evidence.phases} /></div>`}
   </div><//>`;
 }
 
@@ -172,7 +178,10 @@ export default function Check({ parts, query }) {
   const now = useNow(1000);
   const [worker, subject] = parts;
   const row = store.checks.get(keyOf(worker, subject));
-  const range = RANGES.find((one) => one.id === query.get("range")) ?? RANGES[1];
+  const usual = useRef(null);
+  // What is young begins with an hour: of a day there would be little to see.
+  if (row && usual.current === null) usual.current = row.coverage < YOUNG ? RANGES[0] : RANGES[1];
+  const range = RANGES.find((one) => one.id === query.get("range")) ?? usual.current ?? RANGES[1];
   const past = usePast(worker, subject, range, row?.status);
   const was = useRef(null);
   if (row) was.current = nameOf(row);

@@ -3,10 +3,10 @@
 import { html, useMemo, useRef } from "../lib.js";
 import { may } from "../api.js";
 import { attention, health } from "../health.js";
-import { ago, clock, count, duration, since } from "../format.js";
+import { ago, clock, count, since } from "../format.js";
 import { hostNow, store, useNow, useStore } from "../store.js";
 import { useTitle } from "../title.js";
-import { Empty, Icon, LinkButton, Notice, Section, Spinner, Tile } from "../ui/parts.js";
+import { Empty, Icon, LinkButton, Section, Spinner, Tile } from "../ui/parts.js";
 import { StatusMark } from "../ui/status.js";
 import { Skep } from "../ui/icons.js";
 
@@ -59,7 +59,7 @@ function Counts() {
 
 function Need({ need, now }) {
   return html`<li><a class=${`need tone-${{ down: "bad", degraded: "warn", unknown: "mute", dead: "warn" }[need.state] ?? "bad"}`} href=${need.href}>
-    <span class="need-state"><${StatusMark} of=${need.state} size=${15} /><span>${need.state === "degraded" && need.kind === "manifest" ? "problem" : need.state}</span></span>
+    <span class="need-state"><${StatusMark} of=${need.state} size=${15} /><span>${need.word ?? need.state}</span></span>
     <span class="need-what"><span class="clip"><span class="need-title">${need.title}</span> <span class="need-kind">${need.kind}</span></span>
       <span class="need-reason clip" title=${need.reason}>${need.reason}</span></span>
     <span class="need-since num">${need.since ? since(need.since, now) : ""}</span>
@@ -115,8 +115,6 @@ export default function Overview() {
   if (empty && !problems) return html`<div class="page"><${Welcome} /></div>`;
   return html`<div class="page overview">
     <${Headline} now=${now} />
-    ${host.cut_off && html`<${Notice} tone="bad" title="This host reaches nothing outside itself" live><p>For ${duration(now - host.cut_off.since)}: ${host.cut_off.reason}.
-      What it can't reach counts as unknown, not as down.</p><//>`}
     <${Counts} />
     <div class="over-split"><${Needs} now=${now} /><${LastEvents} now=${now} /></div>
   </div>`;
