@@ -11,10 +11,10 @@ import { toast } from "../ui/toast.js";
 import { remove } from "../work/acts.js";
 import { Loaded, useLoad } from "../work/load.js";
 import { isIdle, PlanView, useReview } from "../work/plan.js";
-import { bodyOf, EMPTY, missing, MonitorFields, suggestName, valuesOf, wrongOf } from "../work/monitor-form.js";
+import { bodyOf, EMPTY, missing, MonitorFields, valuesOf, wrongOf } from "../work/monitor-form.js";
 
 /** Fields in the order they stand, to put the focus on the first one that is wrong. */
-const ORDER = ["url", "address", "tcp", "title", "name", "every", "group", "notes", "expect", "contains", "timeout", "parent"];
+const ORDER = ["url", "address", "tcp", "title", "name", "every", "group", "notes", "expect", "contains", "timeout", "parent", "lan"];
 
 function focusFirst(wrong) {
   const field = ORDER.find((key) => wrong[key]);
@@ -38,22 +38,15 @@ function Review({ review, onApply, what }) {
   </section>`;
 }
 
-function Form({ start, worker }) {
+function Form({ start, worker, base = null, item = false }) {
   const fixed = Boolean(worker);
   const [values, setValues] = useState(start);
-  // The name follows title and address until a person writes one.
-  const [named, setNamed] = useState(fixed || start.name !== "");
   const [wrong, setWrong] = useState({});
   const path = fixed ? `monitors/${seg(worker)}` : "monitors";
-  const review = useReview((dry) => (fixed ? put : post)(`${path}${dry ? asQuery({ dry_run: true }) : ""}`, bodyOf(values)));
+  const review = useReview((dry) => (fixed ? put : post)(`${path}${asQuery({ dry_run: dry ? true : null, base })}`, bodyOf(values)));
 
   const set = (field, value) => {
-    if (field === "name") setNamed(value !== "");
-    setValues((was) => {
-      const next = { ...was, [field]: value };
-      if (!named && field !== "name") next.name = suggestName(next);
-      return next;
-    });
+    setValues((was) => ({ ...was, [field]: value }));
     setWrong(({ [field]: _, "": __, ...rest }) => rest);
     review.drop();
   };
@@ -75,8 +68,8 @@ function Form({ start, worker }) {
     const steps = review.plan.steps;
     const plan = await review.apply();
     if (!plan) return;
-    toast(`${values.title || values.name} is ${fixed ? "changed" : "added"}, written into ${plan.files.join(", ")} (generation ${plan.generation})`, "ok");
     const made = worker ?? steps.find((step) => step.verb === "create")?.worker;
+    toast(`${values.title || made || values.name} is ${fixed ? "changed" : "added"}, written into ${plan.files.join(", ")} (generation ${plan.generation})`, "ok");
     navigate(made ? link("workers", made) : "/checks");
   };
 
@@ -84,7 +77,7 @@ function Form({ start, worker }) {
   return html`<form class="panel monitor" onSubmit=${onReview} novalidate>
       <div class="body stack">
         ${wrong[""] && html`<div id="m-wrong" tabindex="-1"><${Notice} tone="bad" title="It can't be done like this" live><p class="wrap-any">${wrong[""]}</p><//></div>`}
-        <${MonitorFields} values=${values} set=${set} wrong=${wrong} fixed=${fixed} disabled=${!may()} />
+        <${MonitorFields} values=${values} set=${set} wrong=${wrong} fixed=${fixed} item=${item} disabled=${!may()} />
         ${
           !review.plan &&
           may() &&
@@ -136,7 +129,7 @@ function Edit({ worker }) {
     ${
       of.error && !of.data
         ? html`<${NotSoSimple} error=${of.error} worker=${worker} />`
-        : html`<${Loaded} of=${of} what="The monitor">${(given) => html`<${Form} key=${worker} start=${valuesOf(given)} worker=${worker} />`}<//>`
+        : html`<${Loaded} of=${of} what="The monitor">${(given) => html`<${Form} key=${given.base} start=${valuesOf(given)} worker=${worker} base=${given.base} item=${given.item} />`}<//>`
     }
   </div>`;
 }

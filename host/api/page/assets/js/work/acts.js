@@ -12,6 +12,8 @@ const path = (name, verb) => `workers/${seg(name)}/${verb}`;
 
 export const isItem = (worker) => worker.name.includes("/");
 export const isScheduled = (worker) => (worker.triggers ?? []).some((trigger) => /^(every|cron)\b/.test(trigger));
+/** What the form of monitors can show; whether it can show all of it the host says. */
+export const isMonitor = (worker) => worker.component === "poller.wasm" || worker.component === "pinger.wasm";
 export const takesCalls = (worker) => (worker.triggers ?? []).includes("calls");
 
 /** One tick at once. */

@@ -19,34 +19,12 @@ export const EMPTY = {
   contains: "",
   timeout: "",
   parent: "",
+  lan: "",
 };
 
 const OF_URL = ["url", "expect", "contains"];
 const OF_MACHINE = ["address", "tcp"];
-const BOTH = ["title", "group", "notes", "timeout", "parent"];
-
-/** A name as manifests take it, made of a title, a host or an address. */
-export function slug(text) {
-  const plain = text
-    .normalize("NFKD")
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "-")
-    .replace(/^-+|-+$/g, "")
-    .slice(0, 63)
-    .replace(/-+$/, "");
-  return /^\d+$/.test(plain) ? `m-${plain}` : plain;
-}
-
-/** What to call it as long as nobody says. */
-export function suggestName(values) {
-  if (values.title.trim()) return slug(values.title);
-  if (values.kind === "machine") return slug(values.address.replace(/\.(lan|local|home\.arpa)$/, ""));
-  try {
-    return slug(new URL(values.url).host.replace(/^www\./, ""));
-  } catch {
-    return "";
-  }
-}
+const BOTH = ["name", "title", "group", "notes", "timeout", "parent"];
 
 /** The values of the form, from what the host knows of a monitor. */
 export function valuesOf(given) {
@@ -57,14 +35,16 @@ export function valuesOf(given) {
   return values;
 }
 
-/** The body: only what is filled in and belongs to the kind. */
+/** The body: only what is filled in and belongs to the kind. Whether a name is of a private network the host tells by its looks, unless
+ * somebody said so (`lan`). */
 export function bodyOf(values) {
-  const body = { kind: values.kind, name: values.name.trim(), every: values.every.trim() };
+  const body = { kind: values.kind, every: values.every.trim() };
   for (const key of [...(values.kind === "url" ? OF_URL : OF_MACHINE), ...BOTH]) {
     const text = key === "notes" || key === "contains" ? values[key] : values[key].trim();
     if (text === "") continue;
     body[key] = key === "tcp" && /^\d+$/.test(text) ? Number(text) : text;
   }
+  if (values.lan !== "") body.lan = values.lan === "true";
   return body;
 }
 
@@ -74,7 +54,6 @@ export function missing(values) {
   if (values.kind === "url" && !values.url.trim()) wrong.url = "Write the URL to ask, such as https://example.com/.";
   if (values.kind === "machine" && !values.address.trim()) wrong.address = "Write a name or an address, such as nas.lan or 192.168.1.10.";
   if (values.kind === "machine" && values.tcp.trim() && !/^\d{1,5}$/.test(values.tcp.trim())) wrong.tcp = "A port is a number from 1 to 65535.";
-  if (!values.name.trim()) wrong.name = "It needs a name: a-z, 0-9 and -.";
   if (!values.every.trim()) wrong.every = "Say how often, such as 30s.";
   return wrong;
 }
@@ -86,7 +65,7 @@ export function wrongOf(error, known = EMPTY) {
   for (const problem of error.problems ?? []) {
     const field = (problem.field ?? "").split(".").at(-1);
     const text = [problem.message, problem.hint && `Hint: ${problem.hint}`].filter(Boolean).join(". ");
-    add(field in known ? field : "", text);
+    add(field in known && field !== "kind" ? field : "", text);
   }
   if ((error.problems ?? []).length === 0) wrong[""] = [error.message, error.hint].filter(Boolean).join(". ");
   return wrong;
@@ -122,10 +101,10 @@ function Kind({ value, onChange, fixed }) {
 const groups = () => [...new Set([...store.workers.values()].map((worker) => worker.group).filter(Boolean))].sort();
 const names = () => [...store.checks.values()].map((check) => check.worker).filter((name, n, all) => all.indexOf(name) === n);
 
-/** All fields. `set(field, value)`; `wrong`: field → sentence; `fixed`: it exists, so kind and name stay. */
-export function MonitorFields({ values, set, wrong, fixed, disabled }) {
-  const more = useRef(fixed || ["expect", "contains", "timeout", "parent", "tcp"].some((key) => values[key]));
-  const opened = more.current || ["expect", "contains", "timeout", "parent"].some((key) => wrong[key]);
+/** All fields. `set(field, value)`; `wrong`: field → sentence; `fixed`: it exists, so kind and name stay; `item`: one of an `each`. */
+export function MonitorFields({ values, set, wrong, fixed, item, disabled }) {
+  const more = useRef(fixed || ["expect", "contains", "timeout", "parent", "lan"].some((key) => values[key]));
+  const opened = more.current || ["expect", "contains", "timeout", "parent", "lan"].some((key) => wrong[key]);
   const text = (key, label, hint, props = {}) => html`<${Field} id=${`m-${key}`} label=${label} hint=${hint} error=${wrong[key]} optional=${props.optional}>
     ${(control) => html`<input ...${control} class=${`input ${props.mono ? "mono" : ""} ${props.short ? "short" : ""}`} value=${values[key]} placeholder=${props.placeholder}
       autocomplete="off" autocapitalize="off" spellcheck="false" type=${props.type ?? "text"} inputmode=${props.inputmode} list=${props.list} readonly=${props.readonly}
@@ -145,7 +124,7 @@ export function MonitorFields({ values, set, wrong, fixed, disabled }) {
     }
     <div class="fields-2">
       ${text("title", "Title", "For people. May be changed any time.", { optional: true, placeholder: url ? "Our shop" : "NAS in the cellar" })}
-      ${text("name", "Name", fixed ? "Its id; it stays." : "Its id: a-z, 0-9 and -. Stays for good.", { mono: true, readonly: fixed })}
+      ${text("name", "Name", fixed ? "Its id; it stays." : "Its id for good: a-z, 0-9 and -. Empty: made from the title.", { mono: true, readonly: fixed, optional: !fixed })}
     </div>
     <${Field} id="m-every" label="How often" error=${wrong.every}>
       ${(control) => html`<${Interval} control=${control} value=${values.every} onChange=${(every) => set("every", every)} />`}
@@ -169,8 +148,14 @@ export function MonitorFields({ values, set, wrong, fixed, disabled }) {
         }
         <div class="fields-2">
           ${text("timeout", "Timeout", url ? "Empty: 5s." : "For the last answer. Empty: 2s.", { optional: true, short: true })}
-          ${text("parent", "Depends on", "Another monitor's name: while that is down, this one raises no alert.", { optional: true, mono: true, list: "m-names" })}
+          ${!item && text("parent", "Depends on", "Another monitor's name: while that is down, this one raises no alert.", { optional: true, mono: true, list: "m-names" })}
           <datalist id="m-names">${names().slice(0, 500).map((name) => html`<option value=${name} />`)}</datalist>
+        </div>
+        <div class="field">
+          <label class="row"><input id="m-lan" class="tick" type="checkbox" checked=${values.lan === "true"} aria-describedby="m-lan-hint"
+            onChange=${(event) => set("lan", String(event.currentTarget.checked))} /> Its name leads into a private network</label>
+          ${wrong.lan && html`<p class="field-error">${wrong.lan}</p>`}
+          <p class="field-hint" id="m-lan-hint">Names that turn out to be private addresses are refused without it. Addresses, and names such as nas.lan, need no tick.</p>
         </div>
       </div>
     </details>

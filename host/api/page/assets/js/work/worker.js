@@ -9,6 +9,7 @@ import { Bars } from "../ui/bars.js";
 import { Status, StatusMark } from "../ui/status.js";
 import { Table } from "../ui/table.js";
 import { bytes, count, dateTime, latency, millis, percent, plural, rate, since, until } from "../format.js";
+import { isMonitor } from "./acts.js";
 import { Loaded, useAgain, useLoad } from "./load.js";
 import { Block, DigestText } from "./text.js";
 import { trapLink } from "./traps.js";
@@ -155,7 +156,7 @@ export function ManifestTab({ worker }) {
   useAgain(`${worker.file}:${worker.line} ${worker.incarnation}`, of.reload);
   return html`<${Loaded} of=${of} what="The manifest">
     ${(data) => html`<${Section} title=${`${data.file}, line ${data.line}`} actions=${html`
-        ${may() && html`<${LinkButton} small href=${link("monitors", worker.name)}>Edit as a form<//>`}
+        ${may() && isMonitor(worker) && html`<${LinkButton} small href=${link("monitors", worker.name)}>Edit as a form<//>`}
         <${LinkButton} small icon=${may() ? "edit" : "files"} href=${`${link("edit", data.file)}?line=${data.line}`}>${may() ? "Edit the file" : "See the file"}<//>`}>
       ${data.item && html`<p class="dim below-head">This is the item's own table. Triggers, grants and defaults stand in the table of <a class="text-link mono" href=${link("workers", worker.name.split("/")[0])}>${worker.name.split("/")[0]}</a>.</p>`}
       <${Block} label="Manifest" text=${data.text} />
