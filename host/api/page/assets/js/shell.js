@@ -22,6 +22,18 @@ function WholeState() {
     <${StatusMark} of=${LEVELS[whole.level]} size=${13} /><span class="clip">${whole.word}</span></a>`;
 }
 
+/** Reads a change of the whole aloud, once it has held for a moment. */
+function Announcer() {
+  useStore("host", "checks", "workers", "queues", "conn");
+  const { text } = health(store);
+  const [said, say] = useState("");
+  useEffect(() => {
+    const timer = setTimeout(() => say(text), 2000);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return html`<div class="vh" role="status">${said}</div>`;
+}
+
 function Badge({ of }) {
   const entry = badges(store)[of];
   if (!entry || !entry[0]) return null;
@@ -38,7 +50,7 @@ function Connection() {
   useStore("conn", "host");
   const { state } = store.conn;
   const words = { live: "Live", resting: "Resting", connecting: "Connecting…", stale: "Not connected", "signed-out": "Signed out" };
-  return html`<div class="conn" role="status"><span class=${`dot ${state}`} aria-hidden="true"></span><span>${words[state]}</span>
+  return html`<div class="conn"><span class=${`dot ${state}`} aria-hidden="true"></span><span>${words[state]}</span>
     ${store.host && html`<span class="faint end">v${store.host.version}</span>`}</div>`;
 }
 
@@ -141,7 +153,7 @@ export function Shell({ at, children, onHelp }) {
         <nav class="nav" aria-label="Main"><${Nav} at=${at} entries=${NAV} /></nav>
         <div class="side-foot"><${Connection} /><${Tools} onHelp=${onHelp} /></div>
       </header>
-      <main id="main" class=${stale ? "main is-stale" : "main"} tabindex="-1"><${Banner} /><${Notes} />${children}</main>
+      <main id="main" class=${stale ? "main is-stale" : "main"} tabindex="-1"><${Announcer} /><${Banner} /><${Notes} />${children}</main>
     </div>
     <nav class="bottom" aria-label="Main, compact"><${Nav} at=${at} entries=${NAV.filter((entry) => entry.phone)} icons=${20} />
       <button type="button" aria-haspopup="dialog" aria-current=${inMore ? "page" : undefined} onClick=${() => setMore(true)}><${Icon} name="more" size=${20} />More</button></nav>

@@ -59,6 +59,9 @@ function onMove(event, text) {
   if (index >= 0 && index < SIZE) pointAt(svg, index, text);
 }
 
+/** A finger that is lifted leaves what it asked for to be read. */
+const onLeave = (event) => event.pointerType !== "touch" && hideTip();
+
 /** @param {{ beats: string, now: number, cursor?: ?number }} props cursor: the place the keyboard is at, from 0 */
 export function Bars({ beats: text, now = hostNow(), cursor = null, ...rest }) {
   const beats = decodeBeats(text);
@@ -68,7 +71,7 @@ export function Bars({ beats: text, now = hostNow(), cursor = null, ...rest }) {
     paths[form] = (paths[form] ?? "") + FORMS[form](n * STEP);
   });
   return html`<svg class="bars" viewBox=${`-1 0 ${WIDTH + 2} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label=${summary(beats, now)}
-    onPointerMove=${(event) => onMove(event, text)} onPointerLeave=${hideTip} ...${rest}>
+    onPointerMove=${(event) => onMove(event, text)} onPointerDown=${(event) => onMove(event, text)} onPointerLeave=${onLeave} ...${rest}>
     ${Object.keys(FORMS).map((form) => paths[form] && html`<path key=${form} class=${`beat-${form}`} d=${paths[form]} />`)}
     ${cursor !== null && html`<rect class="beat-cursor" x=${cursor * STEP - 1} y="0.5" width="6" height=${HEIGHT - 1} rx="1" />`}
   </svg>`;

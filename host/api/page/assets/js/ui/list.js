@@ -149,7 +149,7 @@ export class VirtualGrid extends Component {
         const sorted = column.id === by;
         return html`<div key=${column.id} role="columnheader" class=${column.class} aria-sort=${sorted ? (sort.startsWith("-") ? "descending" : "ascending") : undefined}>
           ${column.sort
-            ? html`<button type="button" class="sort" tabindex="-1" onClick=${() => onSort(sort === column.id ? `-${column.id}` : column.id)}>${column.head}
+            ? html`<button type="button" class="sort" onClick=${() => onSort(sort === column.id ? `-${column.id}` : column.id)}>${column.head}
                 <span class="arrow"><${Icon} name="up" size=${12} /></span></button>`
             : column.head}</div>`;
       })}</div></div>`;

@@ -11,6 +11,7 @@ function made() {
   document.body.append(box);
   addEventListener("scroll", hideTip, { passive: true });
   addEventListener("hashchange", hideTip);
+  addEventListener("pointerdown", (event) => event.target.closest?.(".bars") || hideTip());
   addEventListener("keydown", (event) => event.key === "Escape" && hideTip());
   return box;
 }
