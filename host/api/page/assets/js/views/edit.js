@@ -27,14 +27,19 @@ function undo() {
 }
 
 /** Blank text takes a file away, and what it declares with it. */
-function removeFile({ name, base }) {
+function removeFile(name) {
+  let base = null;
   return planned({
     title: `Delete ${name}?`,
     text: "What it declares ends; the history of checks that go is deleted with them and does not come back with undo.",
     action: "Delete",
     danger: true,
     done: `${name} is deleted`,
-    run: (dry) => writeFile(name, "", { base, dry }),
+    run: async (dry) => {
+      // What is deleted is what the plan was made of.
+      if (dry) base = (await readFile(name)).base;
+      return writeFile(name, "", { base, dry });
+    },
   });
 }
 
@@ -113,7 +118,7 @@ function File({ name, query }) {
       ${
         may() &&
         html`<${Button} icon="back" onClick=${async () => (await undo()) && load()}>Undo the last change…<//>
-          ${of.file && html`<${Button} kind="danger" icon="trash" onClick=${async () => (await removeFile(of.file)) && navigate("/edit")}>Delete the file…<//>`}`
+          ${of.file && html`<${Button} kind="danger" icon="trash" onClick=${async () => (await removeFile(name)) && navigate("/edit")}>Delete the file…<//>`}`
       }
     <//>
     ${of.error && html`<${Trouble} error=${of.error} what=${name} again=${load} />`}

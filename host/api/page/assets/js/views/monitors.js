@@ -11,7 +11,7 @@ import { toast } from "../ui/toast.js";
 import { remove } from "../work/acts.js";
 import { Loaded, useLoad } from "../work/load.js";
 import { isIdle, PlanView, useReview } from "../work/plan.js";
-import { bodyOf, EMPTY, missing, MonitorFields, valuesOf, wrongOf } from "../work/monitor-form.js";
+import { bodyOf, EMPTY, missing, MonitorFields, suggestName, valuesOf, wrongOf } from "../work/monitor-form.js";
 
 /** Fields in the order they stand, to put the focus on the first one that is wrong. */
 const ORDER = ["url", "address", "tcp", "title", "name", "every", "group", "notes", "expect", "contains", "timeout", "parent", "lan"];
@@ -41,12 +41,16 @@ function Review({ review, onApply, what }) {
 function Form({ start, worker, base = null, item = false }) {
   const fixed = Boolean(worker);
   const [values, setValues] = useState(start);
+  // The name follows the title until a person writes one.
+  const [named, setNamed] = useState(fixed);
   const [wrong, setWrong] = useState({});
   const path = fixed ? `monitors/${seg(worker)}` : "monitors";
   const review = useReview((dry) => (fixed ? put : post)(`${path}${asQuery({ dry_run: dry ? true : null, base })}`, bodyOf(values)));
 
   const set = (field, value) => {
-    setValues((was) => ({ ...was, [field]: value }));
+    if (field === "name") setNamed(value !== "");
+    const follows = field === "title" && !named ? { name: suggestName(value) } : null;
+    setValues((was) => ({ ...was, [field]: value, ...follows }));
     setWrong(({ [field]: _, "": __, ...rest }) => rest);
     review.drop();
   };

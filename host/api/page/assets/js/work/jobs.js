@@ -17,6 +17,7 @@ import { excerpt, Payload } from "./text.js";
 export const STATES = ["waiting", "running", "delayed", "dead", "done", "cancelled"];
 const PAGE = 50;
 const WATCH_MS = 1500;
+const PEEKED_BYTES = 256 * 1024;
 
 export const isOver = (job) => job.state === "done" || job.state === "dead" || job.state === "cancelled";
 const canRetry = (job) => job.state === "dead" || job.state === "cancelled";
@@ -53,10 +54,18 @@ function Acts({ job, after }) {
   </span>`;
 }
 
-/** The jobs of a queue in one state, with payloads; loads again when the queue's row changes. */
+/** A page of jobs. Payloads come along where they are small together: up to 1 MiB each is nothing to fetch again and again. */
+async function getJobs(path) {
+  const jobs = await get(path);
+  const size = jobs.reduce((sum, job) => sum + job.payload_bytes, 0);
+  return jobs.length > 0 && size <= PEEKED_BYTES ? get(`${path}&peek=true`) : jobs;
+}
+
+/** The jobs of a queue in one state; loads again when the queue's row changes. */
 export function JobList({ queue, state }) {
-  const path = `queues/${seg(queue.name)}/jobs${query({ state, limit: PAGE, peek: true })}`;
-  const first = useLoad(path);
+  const pathOf = (after) => `queues/${seg(queue.name)}/jobs${query({ state, limit: PAGE, after })}`;
+  const path = pathOf(null);
+  const first = useLoad(path, getJobs);
   const [more, setMore] = useState({ path: null, jobs: [], done: false, busy: false });
   const now = useNow(1000);
   useAgain([queue.pushed, queue.finished, queue[state]].join(), first.reload, 1500);
@@ -64,7 +73,7 @@ export function JobList({ queue, state }) {
   const older = async (after) => {
     setMore({ ...extra, path, busy: true });
     try {
-      const jobs = await get(`queues/${seg(queue.name)}/jobs${query({ state, limit: PAGE, peek: true, after })}`);
+      const jobs = await getJobs(pathOf(after));
       setMore({ path, jobs: [...extra.jobs, ...jobs], done: jobs.length < PAGE, busy: false });
     } catch (error) {
       toastError(error);
@@ -87,7 +96,7 @@ export function JobList({ queue, state }) {
       head: "Payload",
       class: "card-wide",
       cell: (job) => html`<div class="job-payload">
-        <span class="mono wrap-any">${excerpt(job.payload) || html`<span class="dim">${bytes(job.payload_bytes)}</span>`}</span>
+        <span class="mono wrap-any">${excerpt(job.payload) || html`<span class="dim">${job.payload_bytes === 0 ? "empty" : bytes(job.payload_bytes)}</span>`}</span>
         ${job.progress && html`<p class="dim wrap-any">${job.progress}</p>`}
         ${job.last_error && html`<p class="job-error wrap-any">${job.last_error}</p>`}
       </div>`,

@@ -7,8 +7,8 @@ import { Button, Notice, Spinner } from "../ui/parts.js";
 
 const NOTHING = { path: null, data: null, error: null, loading: true };
 
-/** Loads `path` (null: nothing) and again when it changes or `reload()` is called; old data stays until new data is there. */
-export function useLoad(path) {
+/** Loads `path` (null: nothing) and again when it changes or `reload()` is called; old data stays until new data is there. `how` is steady. */
+export function useLoad(path, how = get) {
   const [state, setState] = useState(NOTHING);
   const turn = useRef(0);
   const reload = useCallback(async () => {
@@ -17,12 +17,12 @@ export function useLoad(path) {
     const kept = (was) => (was.path === path ? was.data : null);
     setState((was) => ({ path, data: kept(was), error: kept(was) ? was.error : null, loading: true }));
     try {
-      const data = await get(path);
+      const data = await how(path);
       if (mine === turn.current) setState({ path, data, error: null, loading: false });
     } catch (error) {
       if (mine === turn.current) setState((was) => ({ path, data: kept(was), error, loading: false }));
     }
-  }, [path]);
+  }, [path, how]);
   useEffect(() => {
     reload();
     return () => {

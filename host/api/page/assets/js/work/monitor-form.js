@@ -26,12 +26,28 @@ const OF_URL = ["url", "expect", "contains"];
 const OF_MACHINE = ["address", "tcp"];
 const BOTH = ["name", "title", "group", "notes", "timeout", "parent"];
 
+/** A name as manifests take it. */
+function slug(text) {
+  const plain = text.normalize("NFKD").toLowerCase().replace(/[\u0300-\u036f]/g, "").replace(/[^a-z0-9]+/g, "-");
+  const name = plain.replace(/^-+/, "").slice(0, 57).replace(/-+$/, "");
+  return /^\d+$/.test(name) ? `m-${name}` : name;
+}
+
+/** What to call it as long as nobody says: made from the title, and not yet another's. Without a title the host finds a name. */
+export function suggestName(title) {
+  const name = slug(title);
+  if (!name || !store.workers.has(name)) return name;
+  for (let n = 2; ; n++) if (!store.workers.has(`${name}-${n}`)) return `${name}-${n}`;
+}
+
 /** The values of the form, from what the host knows of a monitor. */
 export function valuesOf(given) {
   const values = { ...EMPTY };
   for (const key of Object.keys(EMPTY)) {
     if (given[key] !== null && given[key] !== undefined) values[key] = String(given[key]);
   }
+  // Nobody said no: another address may need it, and the host sees that by itself.
+  if (given.lan === false) values.lan = "";
   return values;
 }
 
@@ -58,16 +74,19 @@ export function missing(values) {
   return wrong;
 }
 
+/** The host's words, which go on from a field's name, as sentences of their own. */
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+
 /** field → sentence with hint, from the host's 422; what fits no field comes under "". */
 export function wrongOf(error, known = EMPTY) {
   const wrong = {};
   const add = (field, text) => (wrong[field] = wrong[field] ? `${wrong[field]} ${text}` : text);
   for (const problem of error.problems ?? []) {
     const field = (problem.field ?? "").split(".").at(-1);
-    const text = [problem.message, problem.hint && `Hint: ${problem.hint}`].filter(Boolean).join(". ");
+    const text = [sentence(problem.message), problem.hint && sentence(problem.hint)].filter(Boolean).join(" ");
     add(field in known && field !== "kind" ? field : "", text);
   }
-  if ((error.problems ?? []).length === 0) wrong[""] = [error.message, error.hint].filter(Boolean).join(". ");
+  if ((error.problems ?? []).length === 0) wrong[""] = [error.message, error.hint].filter(Boolean).map(sentence).join(" ");
   return wrong;
 }
 
@@ -124,7 +143,7 @@ export function MonitorFields({ values, set, wrong, fixed, item, disabled }) {
     }
     <div class="fields-2">
       ${text("title", "Title", "For people. May be changed any time.", { optional: true, placeholder: url ? "Our shop" : "NAS in the cellar" })}
-      ${text("name", "Name", fixed ? "Its id; it stays." : "Its id for good: a-z, 0-9 and -. Empty: made from the title.", { mono: true, readonly: fixed, optional: !fixed })}
+      ${text("name", "Name", fixed ? "Its id; it stays." : "Its id for good: a-z, 0-9 and -. Empty: made from the title.", { mono: true, readonly: fixed })}
     </div>
     <${Field} id="m-every" label="How often" error=${wrong.every}>
       ${(control) => html`<${Interval} control=${control} value=${values.every} onChange=${(every) => set("every", every)} />`}

@@ -71,14 +71,14 @@ const PARTS = {
     file: "limits.toml",
     toml: `# A limiter paces every worker and queue that names it.
 [[limiter]]
-name = "upstream"
+name = "my-limiter"
 rate = "6/s"                            # or 600/m, 1/2s; may be changed while it runs
 # burst = 1                             # permits at once after a pause
 
 # Queues need no declaration; one that is declared may wait for a limiter and has limits of its own.
 [[queue]]
-name = "work"
-limiter = "upstream"
+name = "my-queue"
+limiter = "my-limiter"
 max_attempts = 5                        # then a job is dead
 backoff = "1s"                          # before the second attempt, doubled each time
 result_ttl = "1h"                       # how long a finished job is kept

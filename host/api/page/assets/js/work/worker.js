@@ -4,7 +4,7 @@
 import { html } from "../lib.js";
 import { may, seg } from "../api.js";
 import { link } from "../router.js";
-import { Facts, LinkButton, Mono, Notice, Section } from "../ui/parts.js";
+import { Facts, LinkButton, Mono, Section } from "../ui/parts.js";
 import { Bars } from "../ui/bars.js";
 import { Status, StatusMark } from "../ui/status.js";
 import { Table } from "../ui/table.js";
@@ -112,7 +112,8 @@ const NO_GRANTS = "It is granted nothing beside its triggers, its log, its check
 /** Config, grants and limits: the first as the host took it, the others as they are written. */
 function Declared({ worker }) {
   const view = useLoad(`workers/${seg(worker.name)}`);
-  const manifest = useLoad(`workers/${seg(worker.name)}/manifest`);
+  // An item of `each` has the grants and limits of the table it shares with its siblings.
+  const manifest = useLoad(`workers/${seg(worker.name.split("/")[0])}/manifest`);
   const changed = `${worker.file}:${worker.line} ${worker.incarnation} ${worker.title} ${worker.notes}`;
   useAgain(changed, () => (view.reload(), manifest.reload()));
   return html`<div class="split">
@@ -129,7 +130,7 @@ function Declared({ worker }) {
     <//>
     <${Section} title="Grants and limits, as written">
       <${Loaded} of=${manifest} what="The manifest">
-        ${(data) => html`<${Block} label="Grants and limits" text=${permissions(data.text)} empty=${data.item ? "They stand in its parent's table: see the manifest." : NO_GRANTS} />`}
+        ${(data) => html`<${Block} label="Grants and limits" text=${permissions(data.text)} empty=${NO_GRANTS} />`}
       <//>
     <//>
   </div>`;
@@ -139,7 +140,7 @@ const isEmpty = (config) => config === null || (typeof config === "object" && Ob
 
 export function Overview({ worker, checks, now }) {
   return html`<div class="stack">
-    ${worker.notes && html`<${Notice} tone="info" title="Notes"><p class="notes wrap-any">${worker.notes}</p><//>`}
+    ${worker.notes && html`<${Section} title="Notes"><p class="notes wrap-any">${worker.notes}</p><//>`}
     <${Numbers} worker=${worker} now=${now} />
     <div class="split">
       <${Why} worker=${worker} now=${now} />
