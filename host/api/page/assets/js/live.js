@@ -1,7 +1,7 @@
 // Keeps the store up to date over GET /api/v1/live: a snapshot, then deltas and beats. Reconnects by itself, and says "stale" once
 // nothing came for 12 s (the host sends a beat every 5 s). A page that nobody looks at gives its connection back (a browser has six
 // for a host) and only asks for the counts now and then, for title and icon. Must not render anything.
-import { setConn, store, takeBeat, takeCounts, takeDelta, takeSnapshot } from "./store.js";
+import { setAccess, setConn, store, takeBeat, takeCounts, takeDelta, takeSnapshot } from "./store.js";
 
 const STALE_MS = 12_000;
 const REST_AFTER_MS = 60_000;
@@ -48,6 +48,17 @@ function open() {
   source.addEventListener("delta", frame(takeDelta));
   source.addEventListener("beat", frame(takeBeat));
   source.addEventListener("error", again);
+  if (!store.access) askAccess();
+}
+
+/** Who this page is to the host; the stream is one for all, and does not say. */
+async function askAccess() {
+  try {
+    const answer = await fetch(new URL("api/v1/session", document.baseURI), { cache: "no-store" });
+    if (answer.ok) setAccess((await answer.json()).access);
+  } catch {
+    // The stream will notice, too, and ask again.
+  }
 }
 
 /** The stream broke: finds out whether the session is over, else tries again, later each time. */
@@ -67,6 +78,8 @@ async function again() {
 /** Shows the sign-in view and waits there. */
 export function signedOut() {
   close();
+  // Who signs in next may be allowed something else.
+  setAccess(null);
   setConn({ state: "signed-out" });
 }
 

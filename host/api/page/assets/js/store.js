@@ -13,6 +13,8 @@ export const keyOf = (worker, subject) => worker + "\n" + subject;
 export const store = {
   /** @type {null | Record<string, any>} */
   host: null,
+  /** @type {null | "admin" | "read"} */
+  access: null,
   workers: new Map(),
   checks: new Map(),
   queues: new Map(),
@@ -276,5 +278,12 @@ export function setConn(change) {
   touch("conn");
 }
 
-/** May this page act, or only look? */
-export const may = () => store.host !== null && store.host.access !== "read" && store.conn.state !== "signed-out";
+/** What the host lets this page do: "admin" or "read". */
+export function setAccess(access) {
+  if (store.access === access) return;
+  store.access = access;
+  touch("host");
+}
+
+/** May this page act, or only look? Until the host said so: only look. */
+export const may = () => store.access === "admin" && store.conn.state !== "signed-out";
