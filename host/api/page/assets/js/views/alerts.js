@@ -57,7 +57,7 @@ function TestOutcome({ test }) {
   if (!busy && !job && !error) return null;
   if (error) return html`<${Notice} tone="bad" title="The test could not be sent" live><p class="wrap-any">${error.message}</p>${error.hint && html`<p class="dim">${error.hint}</p>`}<//>`;
   const see = id && html`<p><a class="text-link" href=${link("queues", QUEUE, id)}>See its job</a></p>`;
-  if (job?.state === "done") return html`<${Notice} tone="ok" title="The test went out" live><p>Its worker delivered it, or put it into its batch, which goes in a moment. Did you see it?</p>${see}<//>`;
+  if (job?.state === "done") return html`<${Notice} tone="ok" title="The test went out" live><p>It was delivered, or put into a batch that goes in a moment. Did you see it?</p>${see}<//>`;
   if (job?.state === "dead" || job?.state === "cancelled") {
     return html`<${Notice} tone="bad" title="The test was given up" live><p class="wrap-any">${job.last_error ?? "Nobody said why."}</p>${see}<//>`;
   }

@@ -29,7 +29,7 @@ function columns(now) {
     },
     { id: "waiting", head: "Waiting", align: "end", sort: (queue) => queue.waiting, cell: (queue) => named("waiting", number(queue, "waiting")) },
     { id: "running", head: "Running", align: "end", hide: "phone", sort: (queue) => queue.running, cell: (queue) => number(queue, "running") },
-    { id: "delayed", head: "Delayed", align: "end", hide: "phone", sort: (queue) => queue.delayed, cell: (queue) => number(queue, "delayed") },
+    { id: "delayed", head: "Delayed", align: "end", hide: "phone", class: "hide-mid", sort: (queue) => queue.delayed, cell: (queue) => number(queue, "delayed") },
     {
       id: "dead",
       head: "Dead",
@@ -40,8 +40,8 @@ function columns(now) {
           ? named("dead", html`<a class="badge tone-bad" href=${`${link("queues", queue.name)}?state=dead`}><${StatusMark} of="dead" size=${11} />${count(queue.dead)}</a>`)
           : named("dead", number(queue, "dead")),
     },
-    { id: "done", head: "Done", align: "end", hide: "phone", sort: (queue) => queue.done, cell: (queue) => number(queue, "done") },
-    { id: "in", head: "In", align: "end", hide: "phone", sort: (queue) => ratesOf(queue.name).in, cell: (queue) => rate(ratesOf(queue.name).in) },
+    { id: "done", head: "Done", align: "end", hide: "phone", class: "hide-mid", sort: (queue) => queue.done, cell: (queue) => number(queue, "done") },
+    { id: "in", head: "In", align: "end", hide: "phone", class: "hide-mid", sort: (queue) => ratesOf(queue.name).in, cell: (queue) => rate(ratesOf(queue.name).in) },
     { id: "out", head: "Out", align: "end", sort: (queue) => ratesOf(queue.name).out, cell: (queue) => named("out", rate(ratesOf(queue.name).out)) },
     {
       id: "oldest",
@@ -57,12 +57,13 @@ function columns(now) {
       id: "workers",
       head: "Workers",
       hide: "phone",
+      class: "hide-mid",
       cell: (queue) =>
         queue.workers.length === 0
           ? html`<span class="faint">none</span>`
           : html`<span class="queue-workers">${queue.workers.slice(0, 2).map((name, n) => html`${n > 0 && ", "}<a class="mono" href=${link("workers", name)}>${name}</a>`)}${queue.workers.length > 2 && ` and ${queue.workers.length - 2} more`}</span>`,
     },
-    { id: "limiter", head: "Limiter", hide: "phone", cell: (queue) => (queue.limiter ? html`<span class="mono">${queue.limiter}</span>` : html`<span class="faint">none</span>`) },
+    { id: "limiter", head: "Limiter", hide: "phone", class: "hide-mid", cell: (queue) => (queue.limiter ? html`<span class="mono">${queue.limiter}</span>` : html`<span class="faint">none</span>`) },
   ];
 }
 

@@ -14,32 +14,54 @@ import { incarnation, incarnationWords } from "../work/words.js";
 import { BAD, order, RESTLESS } from "../work/workers-order.js";
 
 const STATES = ["running", "starting", "draining", "quarantined", "failed", "paused", "stopped"];
-const PHONE = matchMedia("(max-width: 720px)");
 
-function usePhone() {
-  const [phone, set] = useState(PHONE.matches);
+/** How much fits beside the navigation: each size has its columns and their widths. */
+const SIZES = [
+  { media: matchMedia("(max-width: 720px)"), phone: true, height: 60, template: "minmax(0, 1fr) auto", columns: ["name", "state"] },
+  {
+    media: matchMedia("(max-width: 960px)"),
+    height: 52,
+    template: "112px minmax(100px, 1fr) 62px 66px 70px",
+    columns: ["state", "name", "replicas", "rate", "next"],
+  },
+  {
+    media: matchMedia("(max-width: 1160px)"),
+    height: 52,
+    template: "112px minmax(120px, 1fr) 62px 66px 66px 72px 70px",
+    columns: ["state", "name", "replicas", "rate", "restarts", "memory", "next"],
+  },
+  {
+    media: matchMedia("all"),
+    height: 52,
+    template: "116px minmax(140px, 1fr) 66px 72px 68px 60px 74px 70px 72px",
+    columns: ["state", "name", "replicas", "rate", "restarts", "incarnation", "memory", "lateness", "next"],
+  },
+];
+
+const sizeNow = () => SIZES.find((size) => size.media.matches);
+
+function useSize() {
+  const [size, set] = useState(sizeNow);
   useEffect(() => {
-    const listener = () => set(PHONE.matches);
-    PHONE.addEventListener("change", listener);
-    return () => PHONE.removeEventListener("change", listener);
+    const listener = () => set(sizeNow());
+    SIZES.forEach((one) => one.media.addEventListener("change", listener));
+    return () => SIZES.forEach((one) => one.media.removeEventListener("change", listener));
   }, []);
-  return phone;
+  return size;
 }
 
-const COLUMNS = [
-  { id: "state", head: "State", sort: true },
-  { id: "name", head: "Worker", sort: true },
-  { id: "replicas", head: "Replicas", sort: true, class: "num" },
-  { id: "rate", head: "Events", sort: true, class: "num" },
-  { id: "restarts", head: "Restarts", sort: true, class: "num" },
-  { id: "incarnation", head: "Incarn.", sort: true, class: "num" },
-  { id: "memory", head: "Memory", sort: true, class: "num" },
-  { id: "lateness", head: "Late", sort: true, class: "num" },
-  { id: "next", head: "Next tick", sort: true, class: "num" },
-];
-const TEMPLATE = "116px minmax(140px, 1fr) 66px 72px 68px 60px 74px 70px 72px";
-const PHONE_COLUMNS = COLUMNS.filter((column) => ["name", "state"].includes(column.id)).reverse();
-const PHONE_TEMPLATE = "minmax(0, 1fr) auto";
+const HEADS = {
+  state: "State",
+  name: "Worker",
+  replicas: "Replicas",
+  rate: "Events",
+  restarts: "Restarts",
+  incarnation: "Incarn.",
+  memory: "Memory",
+  lateness: "Late",
+  next: "Next tick",
+};
+const columnsOf = (size) => size.columns.map((id) => ({ id, head: HEADS[id], sort: true, class: id === "state" || id === "name" ? undefined : "num" }));
 
 /** The second line of a row: what went wrong as long as it matters, else what makes it run. */
 function Line({ worker }) {
@@ -52,18 +74,24 @@ function Line({ worker }) {
 
 const zero = (n, text) => (n ? text : html`<span class="faint">${text}</span>`);
 
-function Cells({ worker, now }) {
-  const low = worker.running < worker.desired && !["paused", "stopped"].includes(worker.state);
+const CELLS = {
+  state: (worker) => html`<${Status} of=${worker.state} />`,
+  name: (worker) => html`<a class="clip strong" tabindex="-1" href=${link("workers", worker.name)}>${worker.title ?? worker.name}</a>`,
+  replicas: (worker) => {
+    const low = worker.running < worker.desired && !["paused", "stopped"].includes(worker.state);
+    return html`<span class=${low ? "tone-warn lit-text" : undefined}>${worker.running}/${worker.desired}</span>`;
+  },
+  rate: (worker) => zero(worker.rate, rate(worker.rate)),
+  restarts: (worker) => zero(worker.restarts, count(worker.restarts)),
+  incarnation: (worker) => html`<span title=${incarnationWords(worker.incarnation)}>${count(incarnation(worker.incarnation))}</span>`,
+  memory: (worker) => zero(worker.memory_peak_bytes, bytes(worker.memory_peak_bytes)),
+  lateness: (worker) => zero(worker.lateness_ms, latency(worker.lateness_ms)),
+  next: (worker, now) => (worker.next === null ? html`<span class="faint">–</span>` : until(worker.next, now)),
+};
+
+function Cells({ worker, now, size }) {
   return html`
-    <div role="gridcell"><${Status} of=${worker.state} /></div>
-    <div role="gridcell" class="worker-name"><a class="clip strong" tabindex="-1" href=${link("workers", worker.name)}>${worker.title ?? worker.name}</a></div>
-    <div role="gridcell" class=${low ? "num tone-warn lit-text" : "num"}>${worker.running}/${worker.desired}</div>
-    <div role="gridcell" class="num">${zero(worker.rate, rate(worker.rate))}</div>
-    <div role="gridcell" class="num">${zero(worker.restarts, count(worker.restarts))}</div>
-    <div role="gridcell" class="num" title=${incarnationWords(worker.incarnation)}>${count(incarnation(worker.incarnation))}</div>
-    <div role="gridcell" class="num">${zero(worker.memory_peak_bytes, bytes(worker.memory_peak_bytes))}</div>
-    <div role="gridcell" class="num">${zero(worker.lateness_ms, latency(worker.lateness_ms))}</div>
-    <div role="gridcell" class="num">${worker.next === null ? html`<span class="faint">–</span>` : until(worker.next, now)}</div>
+    ${size.columns.map((id) => html`<div key=${id} role="gridcell" class=${id === "name" ? "worker-name" : id === "state" ? undefined : "num"}>${CELLS[id](worker, now)}</div>`)}
     <div role="gridcell" class="worker-line clip"><${Line} worker=${worker} /></div>`;
 }
 
@@ -73,12 +101,12 @@ function PhoneCells({ worker }) {
     <div role="gridcell" class="worker-side"><${Status} of=${worker.state} /><span class="dim">${worker.running}/${worker.desired} · ${rate(worker.rate)}</span></div>`;
 }
 
-function WorkerRow({ worker, at, index, now, phone }) {
+function WorkerRow({ worker, at, index, now, size }) {
   const flash = useFlash("workers", worker.name);
   const open = (event) => event.target.closest("a") || getSelection()?.toString() || navigate(link("workers", worker.name));
   return html`<div id=${at.id} role="row" aria-rowindex=${index + 2} class=${`grid-row worker-row ${at.active ? "is-active" : ""} ${flash}`}
-    style=${{ ...at.style, gridTemplateColumns: phone ? PHONE_TEMPLATE : TEMPLATE }} onClick=${open}>
-    ${phone ? html`<${PhoneCells} worker=${worker} />` : html`<${Cells} worker=${worker} now=${now} />`}
+    style=${{ ...at.style, gridTemplateColumns: size.template }} onClick=${open}>
+    ${size.phone ? html`<${PhoneCells} worker=${worker} />` : html`<${Cells} worker=${worker} now=${now} size=${size} />`}
   </div>`;
 }
 
@@ -108,7 +136,7 @@ function GroupFilter({ groups, value }) {
 }
 
 function List({ workers, shape, counts, wish }) {
-  const phone = usePhone();
+  const size = useSize();
   const now = useNow(1000);
   const beat = Math.floor(now / 3000);
   const restless = RESTLESS.has(wish.sort.replace(/^-/, "")) ? beat : 0;
@@ -126,11 +154,11 @@ function List({ workers, shape, counts, wish }) {
     const entry = entries[index];
     if (typeof entry !== "string") return html`<${GroupRow} key=${at.slot} head=${entry} at=${at} index=${index} />`;
     const worker = workers.get(entry);
-    return worker && html`<${WorkerRow} key=${at.slot} worker=${worker} at=${at} index=${index} now=${now} phone=${phone} />`;
+    return worker && html`<${WorkerRow} key=${at.slot} worker=${worker} at=${at} index=${index} now=${now} size=${size} />`;
   };
   const onOpen = (index) => typeof entries[index] === "string" && navigate(link("workers", entries[index]));
   return html`<section class="panel worker-grid" aria-label="Workers">
-    <${VirtualGrid} label="Workers" columns=${phone ? PHONE_COLUMNS : COLUMNS} template=${phone ? PHONE_TEMPLATE : TEMPLATE} count=${entries.length} rowHeight=${phone ? 60 : 52}
+    <${VirtualGrid} label="Workers" columns=${columnsOf(size)} template=${size.template} count=${entries.length} rowHeight=${size.height}
       row=${row} onOpen=${onOpen} sort=${wish.sort} onSort=${(sort) => setQuery({ sort: sort === "name" ? null : sort })} stamp=${now} />
   </section>
   <p class="vh" role="status">${plural(matched, "worker")} shown</p>`;

@@ -88,7 +88,7 @@ export function JobList({ queue, state }) {
     {
       id: "job",
       head: "Job",
-      class: "card-start",
+      class: "card-start nowrap",
       cell: (job) => html`<a class="text-link mono" href=${link("queues", queue.name, job.id)} title=${job.id}>${short(job.id)}</a>`,
     },
     {
@@ -102,8 +102,8 @@ export function JobList({ queue, state }) {
       </div>`,
     },
     { id: "attempts", head: "Attempts", align: "end", hide: "phone", cell: (job) => `${job.attempts}/${job.max_attempts}` },
-    { id: "who", head: state === "running" ? "With" : "Pushed by", hide: "phone", cell: (job) => html`<span class="mono wrap-any">${(state === "running" && job.leased_by) || job.pushed_by}</span>` },
-    { id: "when", head: state === "delayed" ? "Due" : "When", class: "card-end", cell: (job) => html`<${When} job=${job} now=${now} />` },
+    { id: "who", head: state === "running" ? "With" : "Pushed by", hide: "phone", class: "hide-mid", cell: (job) => html`<span class="mono wrap-any">${(state === "running" && job.leased_by) || job.pushed_by}</span>` },
+    { id: "when", head: state === "delayed" ? "Due" : "When", class: "card-end nowrap", cell: (job) => html`<${When} job=${job} now=${now} />` },
     { id: "acts", head: html`<span class="vh">Acts</span>`, align: "end", class: "card-wide", cell: (job) => html`<${Acts} job=${job} after=${reload} />` },
   ].filter((column) => column.id !== "acts" || (may() && state !== "done"));
   return html`<${Loaded} of=${first} what="The jobs">

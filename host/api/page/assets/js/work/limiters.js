@@ -75,6 +75,8 @@ function Control({ limiter }) {
         "ok",
       );
       setTouched(false);
+      // The button that had the focus has nothing more to do.
+      document.getElementById(`rate-${limiter.name}`)?.focus();
     } catch (failed) {
       setError([failed.message, failed.hint].filter(Boolean).join("; "));
     }

@@ -33,7 +33,10 @@ export function useLoad(path, how = get) {
   return { data: fresh.data, error: fresh.error, loading: fresh.loading, reload };
 }
 
-/** Calls `again` when `value` changes (not the first time), at most once in `pause` ms; the last change is never lost. */
+/**
+ * Calls `again` when `value` changes (not the first time), at most once in `pause` ms and not while nobody looks; the last change is
+ * never lost.
+ */
 export function useAgain(value, again, pause = 1000) {
   const first = useRef(true);
   const last = useRef(0);
@@ -45,11 +48,20 @@ export function useAgain(value, again, pause = 1000) {
       return undefined;
     }
     const wait = Math.max(0, last.current + pause - performance.now());
-    const timer = setTimeout(() => {
+    const run = () => {
+      if (document.hidden) return;
+      document.removeEventListener("visibilitychange", run);
       last.current = performance.now();
       latest.current();
+    };
+    const timer = setTimeout(() => {
+      if (document.hidden) document.addEventListener("visibilitychange", run);
+      else run();
     }, wait);
-    return () => clearTimeout(timer);
+    return () => {
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", run);
+    };
   }, [value, pause]);
 }
 
