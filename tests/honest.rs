@@ -63,14 +63,21 @@ fn every_flip_is_there_once_after_kill_9_and_the_last_failure_with_its_evidence(
     assert_eq!(changes(&after), ["down -> up", "up -> down", "unknown -> up"]);
     // It is up again, two starts later: what was wrong is still known.
     let failure = &after["failure"];
-    assert_eq!((failure["status"].as_str(), failure["detail"].as_str()), (Some("down"), Some("status 503, expected 200-399")), "{failure:#}");
+    assert_eq!(
+        (failure["status"].as_str(), failure["detail"].as_str()),
+        (Some("down"), Some("status 503, expected 200-399")),
+        "{failure:#}"
+    );
     assert_eq!((failure["evidence"]["http_status"].as_u64(), failure["evidence"]["excerpt"].as_str()), (Some(503), Some("all is well")));
     let summary = &after["summary"];
     let (uptime, coverage) = (summary["uptime"].as_f64().unwrap(), summary["coverage"].as_f64().unwrap());
     assert!(uptime > 0.0 && uptime < 1.0 && coverage > 0.0 && coverage < 0.1, "a minute of an hour, part of it down: {summary:#}");
     let (latency, points) = (&summary["latency"], after["points"].as_array().unwrap());
     let number = |key: &str| latency[key].as_f64().unwrap();
-    assert!(number("min_ms") <= number("p50_ms") && number("p50_ms") <= number("p95_ms") && number("p99_ms") <= number("max_ms"), "{latency:#}");
+    assert!(
+        number("min_ms") <= number("p50_ms") && number("p50_ms") <= number("p95_ms") && number("p99_ms") <= number("max_ms"),
+        "{latency:#}"
+    );
     assert!(points.iter().any(|point| point["latency_p95_ms"].is_number()), "{points:#?}");
     assert_eq!((after["resolution"].as_str(), after["range"].as_str()), (Some("1m"), Some("1h")));
 

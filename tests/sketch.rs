@@ -78,7 +78,9 @@ fn a_sketch_is_small_and_nothing_is_nothing() {
     // A day of one a second, from a millisecond to a second.
     let day = sketch(&(0..86_400u64).map(|n| 1_000 + n * n % 999_000).collect::<Vec<_>>());
     assert!(day.bytes().unwrap().len() < 600, "{}", day.bytes().unwrap().len());
-    for hostile in [&[0x80][..], &[0xff; 30], &[1, 0], &[0xc0, 7, 1], &[0, 1, 0x80], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 1]] {
+    for hostile in
+        [&[0x80][..], &[0xff; 30], &[1, 0], &[0xc0, 7, 1], &[0, 1, 0x80], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 1]]
+    {
         assert_eq!(Sketch::read(hostile), Sketch::default(), "{hostile:?}");
     }
     // A count at its end stays there.

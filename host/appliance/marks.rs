@@ -8,12 +8,7 @@ use crate::{clock::Clock, facts::Digest, fleet::Order, store::Deployed, worker::
 
 pub fn deployed(order: &Order<Component>, clock: Clock) -> Deployed {
     let spec = &order.spec;
-    Deployed {
-        worker: spec.name.clone(),
-        at: clock.wall(),
-        component: order.component.digest.clone(),
-        config: config(&spec.run.config),
-    }
+    Deployed { worker: spec.name.clone(), at: clock.wall(), component: order.component.digest.clone(), config: config(&spec.run.config) }
 }
 
 /// Keys of JSON objects are in order, so equal configs have equal digests.

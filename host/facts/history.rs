@@ -21,7 +21,7 @@ pub struct HistoryPoint {
     pub latency_min_ms: Option<f64>,
     pub latency_avg_ms: Option<f64>,
     pub latency_max_ms: Option<f64>,
-    /// Percentiles are within 3.2 %; null for spans of before this host kept them.
+    /// Percentiles are within 3.2 %; null where most results are of before this host kept them.
     #[serde(default)]
     pub latency_p50_ms: Option<f64>,
     #[serde(default)]
@@ -84,7 +84,7 @@ pub struct Summary {
 /// Latencies of a range. Percentiles are within 3.2 %, the others exact.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LatencySummary {
-    /// Null when the range has only results of before this host kept percentiles.
+    /// Percentiles are null where most results are of before this host kept them.
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
     pub p99_ms: Option<f64>,

@@ -23,7 +23,8 @@ use crate::facts::{Change, EventRecord, Name, TrapRecord};
 /// Recorded facts wait this long for company, so that a storm of them is a few dozen fsyncs a second and not thousands.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
 
-pub(super) const SCHEMA: Schema = Schema { steps: &[STEP_1, jobs::STEP, kv::STEP, changes::STEP, marks::STEP], synchronous: "FULL", checkpoint: 1_000 };
+pub(super) const SCHEMA: Schema =
+    Schema { steps: &[STEP_1, jobs::STEP, kv::STEP, changes::STEP, marks::STEP], synchronous: "FULL", checkpoint: 1_000 };
 
 const STEP_1: &str = "
     -- Counts of the data folder itself; 'boot': how often it was started.

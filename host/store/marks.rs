@@ -122,8 +122,7 @@ pub(super) fn forget(db: &Connection, worker: &str) -> rusqlite::Result<()> {
 /// Newest first.
 pub(super) fn list(db: &Connection, worker: &str, from: Timestamp) -> rusqlite::Result<Vec<Mark>> {
     let mut rows = db.prepare_cached("SELECT at, text FROM marks WHERE worker = ?1 AND at >= ?2 ORDER BY seq DESC LIMIT ?3")?;
-    let marks = rows.query_map(params![worker, millis(from), KEPT_A_WORKER], |row| {
-        Ok(Mark { at: timestamp(row.get(0)?), text: row.get(1)? })
-    })?;
+    let marks =
+        rows.query_map(params![worker, millis(from), KEPT_A_WORKER], |row| Ok(Mark { at: timestamp(row.get(0)?), text: row.get(1)? }))?;
     marks.collect()
 }

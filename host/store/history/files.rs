@@ -28,11 +28,7 @@ const KNOWN: usize = 65_536;
 /// Small, because a WAL counts against the byte cap: 1 MiB.
 const CHECKPOINT: u32 = 256;
 
-pub(super) const DAY_SCHEMA: Schema = Schema {
-    steps: &[DAY_1, DAY_2],
-    synchronous: "NORMAL",
-    checkpoint: CHECKPOINT,
-};
+pub(super) const DAY_SCHEMA: Schema = Schema { steps: &[DAY_1, DAY_2], synchronous: "NORMAL", checkpoint: CHECKPOINT };
 
 const DAY_1: &str = "
     -- Ids are never used twice: what a forgotten check left behind stays nobody's.

@@ -29,13 +29,13 @@ use super::{
 };
 use crate::facts::Name;
 
-pub use self::{
-    past::{Past, Span},
-    sketch::Sketch,
-};
 pub(super) use self::{
     past::past,
     read::{points, recent, recent_of_all},
+};
+pub use self::{
+    past::{Past, Span},
+    sketch::Sketch,
 };
 
 /// Results wait this long for company while they flow.

@@ -229,8 +229,11 @@ pub(super) fn average(sums: &Sums) -> Option<f64> {
     (sums.latencies > 0).then(|| sums.latency_sum as f64 / sums.latencies as f64 / 1_000.0)
 }
 
-/// None, too, where only rows of before there were sketches tell of it.
+/// None, too, where most latencies are of before there were sketches: of the few that are not it would be a guess.
 pub(super) fn percentile(sums: &Sums, share: f64) -> Option<f64> {
+    if sums.sketch.total().saturating_mul(2) < unsigned(sums.latencies) {
+        return None;
+    }
     let micros = i64::try_from(sums.sketch.percentile(share)?).unwrap_or(i64::MAX);
     // The least and the greatest are known exactly, and a sketch answers the middle of a range that holds them.
     let micros = micros.max(sums.latency_min.unwrap_or(0)).min(sums.latency_max.unwrap_or(i64::MAX));
