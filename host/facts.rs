@@ -3,6 +3,7 @@
 //! Must not decide anything and must not reach into a room: plain data only. Times are RFC 3339, durations are milliseconds
 //! (`_ms`), sizes are bytes (`_bytes`), shares are 0..1.
 
+mod alerts;
 mod work;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::alerts::{Alert, AlertKind, AlertView, AlertsView};
 pub use self::work::{BucketView, JobState, JobView, KvView, LimiterView, Payload, QueueView, Traffic};
 
 /// A worker's name; `parent/item` where it comes from `each`.

@@ -100,6 +100,8 @@ const NEVER: &[(&str, &[&str])] = &[
     ("host/store/jobs/window.rs", PURE),
     ("host/supervise/policy.rs", PURE),
     ("host/checks/policy.rs", PURE),
+    ("host/checks/alert.rs", PURE),
+    ("host/manifest/parents.rs", PURE),
     ("host/checks/uptime.rs", PURE),
     ("host/limiter/policy.rs", PURE),
     ("host/manifest/topics.rs", PURE),

@@ -7,6 +7,7 @@
 //! A worker's name that has a `/` in it (`pinger/nas`) is written `pinger%2Fnas` in a path.
 
 pub mod access;
+mod alerts;
 mod desired;
 pub mod error;
 mod extract;
@@ -123,6 +124,7 @@ pub struct HostFacts {
         (name = "queues", description = "Queues and jobs, for producers and workers outside this host, too"),
         (name = "kv", description = "Workers' key-value state"),
         (name = "limiters", description = "Named rate limiters, and permits of them"),
+        (name = "alerts", description = "What people are told of, and whether anybody hears it"),
         (name = "records", description = "Logs, events, traps, checks and their history"),
         (name = "host", description = "This host: health, metrics, this description")
     ),
@@ -190,6 +192,8 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(records::trap))
         .routes(routes!(records::checks))
         .routes(routes!(records::history))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::test))
         .routes(routes!(host::show))
         .routes(routes!(host::description))
         .routes(routes!(host::metrics))

@@ -2,13 +2,17 @@
 //!
 //! Turns one order of the fleet's into calls; decides nothing, waits for nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::broadcast;
 
+use super::takers::Takers;
 use crate::{
     capability::http::{Client, Outbound},
-    checks::{Checks, Watch},
+    checks::{Checks, Notice, Watch},
     clock::Clock,
     facts::{Level, Name},
     fleet::{Order, Runner},
@@ -38,6 +42,7 @@ pub struct Floor {
     pub limiters: Limiters,
     pub jobs: Arc<dyn Jobs>,
     pub feeders: Feeders,
+    pub takers: Arc<Mutex<Takers>>,
 }
 
 impl Floor {
@@ -64,7 +69,13 @@ impl Floor {
             Schedule::Cron { expression, timezone } => cron_gap(expression, timezone, self.clock),
         });
         let live = &spec.live;
-        self.checks.watch(&spec.name, Watch { policy: live.checks, interval, paused: live.paused, maintenance: false });
+        let (title, group, notes) = (live.title.clone(), live.group.clone(), live.notes.clone());
+        let notice = Arc::new(Notice { policy: live.alerts.clone(), title, group, notes });
+        self.checks.watch(&spec.name, Watch { policy: live.checks, notice, interval, paused: live.paused, maintenance: false });
+    }
+
+    fn takers(&self) -> MutexGuard<'_, Takers> {
+        self.takers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn schedule(&self, spec: &WorkerSpec, first: First) {
@@ -110,6 +121,7 @@ impl Runner<Component> for Floor {
         self.ingress.set(&spec);
         self.schedule(&spec, if at_start { First::Spread } else { First::Now });
         self.feeders.set(&spec);
+        self.takers().worker(&spec);
     }
 
     fn update(&self, order: Order<Component>) {
@@ -120,6 +132,7 @@ impl Runner<Component> for Floor {
         self.ingress.set(&spec);
         self.schedule(&spec, First::Now);
         self.feeders.set(&spec);
+        self.takers().worker(&spec);
     }
 
     fn amend(&self, order: Order<Component>) {
@@ -133,11 +146,13 @@ impl Runner<Component> for Floor {
             self.schedule(&spec, First::Now);
         }
         self.feeders.set(&spec);
+        self.takers().worker(&spec);
     }
 
     fn remove(&self, name: &str) {
         self.scheduler.clear(name.into());
         self.feeders.clear(name);
+        self.takers().gone(name);
         self.ingress.remove(name);
         self.supervisor.remove(name);
         self.checks.remove(name);
@@ -155,6 +170,7 @@ impl Runner<Component> for Floor {
         };
         self.jobs.configure(specs.iter().map(settings).collect(), default_queue());
         self.feeders.queues(&specs);
+        self.takers().queues(&specs);
     }
 
     fn facts(&self) -> broadcast::Receiver<Fact> {

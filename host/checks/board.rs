@@ -6,6 +6,7 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use tokio::{
@@ -15,10 +16,10 @@ use tokio::{
 
 use super::{
     Recheck, Report, Watch,
-    check::{Check, Due, Moment, clip},
+    check::{Check, Due, Moment},
     keeper::Deadlines,
-    policy::Flip,
     shard::{Shard, Worker, lock},
+    tell::{Change, HeldBack},
 };
 use crate::{
     clock::Clock,
@@ -34,8 +35,6 @@ const SUBJECTS: usize = 1_000;
 const SUBJECT_BYTES: usize = 2_048;
 /// Rows given to the store before it is waited for: its queue is bounded.
 const ROWS_AT_ONCE: usize = 10_000;
-/// Of a detail, in an event: the first line, at most this long.
-const TOLD_BYTES: usize = 200;
 
 #[derive(Debug)]
 pub(super) struct Board {
@@ -43,10 +42,12 @@ pub(super) struct Board {
     hasher: RandomState,
     pub deadlines: Deadlines,
     changed: watch::Sender<u64>,
-    store: Store,
-    journal: Journal,
+    pub store: Store,
+    pub journal: Journal,
     pub clock: Clock,
     rechecks: UnboundedSender<Recheck>,
+    /// Down, and not told because their parent is.
+    pub held: HeldBack,
 }
 
 impl Board {
@@ -60,6 +61,7 @@ impl Board {
             journal,
             clock,
             rechecks,
+            held: HeldBack::default(),
         }
     }
 
@@ -87,6 +89,8 @@ impl Board {
     pub fn report(&self, report: Report) {
         let now = self.clock.now();
         let name = report.worker.clone();
+        let failed = report.status == CheckStatus::Down;
+        let parent_bad = failed && self.bad_parent(&name);
         let mut guard = self.shard(&name);
         let Shard { workers, dirty } = &mut *guard;
         // Not watched: a report that was under way when its worker was removed.
@@ -113,44 +117,52 @@ impl Board {
         }
         let at = Moment { now, wall: report.at };
         let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(at));
+        let before = check.since();
         let (judgement, row) = check.report(report, &subject, &watch, now);
         self.store.record_results(vec![row]);
         match judgement.flip {
             Some(flip) => {
                 // A check that begins well is no news.
-                if !first || flip.to == CheckStatus::Down {
-                    self.tell(&name, &subject, flip, check.detail());
-                }
-                self.keep(&name, &subject, check);
+                let quiet = first && flip.to != CheckStatus::Down;
+                let why = check.detail().to_owned();
+                self.flipped(&name, &subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet });
             }
             None => self.soil(&name, &subject, check, dirty),
         }
+        self.certificate(&name, &subject, check, &watch);
         self.arm(&name, &subject, check, &watch);
         if let Some(after) = judgement.recheck {
+            // Is it the parent? By the time this one is confirmed, that is known.
+            let parent = watch.notice.policy.parent.clone().filter(|_| failed && !parent_bad && check.tries() == 1);
             // Nobody there to tick it: the host is on its way down.
-            let _ = self.rechecks.send(Recheck { worker: name, after });
+            let _ = parent.map(|worker| self.rechecks.send(Recheck { worker, after: Duration::ZERO }));
+            let _ = self.rechecks.send(Recheck { worker: name.clone(), after });
         }
         drop(guard);
+        self.release(&name);
         self.moved();
     }
 
     pub fn watch(&self, name: &Name, watch: Watch) {
         let at = self.moment();
+        let parent_bad = watch.notice.policy.parent.as_ref().is_some_and(|parent| self.bad(parent));
         {
             let mut guard = self.shard(name);
             let worker = guard.workers.entry(name.clone()).or_default();
             let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
             for (subject, check) in &mut worker.checks {
+                let before = check.since();
                 if let Some(flip) = check.watched(&watch, resumed, at) {
                     // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
-                    let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) { check.detail() } else { "" };
-                    self.tell(name, subject, flip, why);
-                    self.keep(name, subject, check);
+                    let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) { check.detail().to_owned() } else { String::new() };
+                    self.flipped(name, subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet: false });
                 }
+                self.still_held(name, subject, check, &watch);
                 self.arm(name, subject, check, &watch);
             }
             worker.watch = Some(watch);
         }
+        self.release(name);
         self.moved();
     }
 
@@ -169,6 +181,7 @@ impl Board {
             // Told to the store under the lock: a worker of that name that comes back writes after it.
             self.store.record_forgotten(worker.checks.into_keys().map(|subject| (name.clone(), subject)).collect());
         }
+        self.release(name);
         self.moved();
     }
 
@@ -214,6 +227,7 @@ impl Board {
     /// A check's deadline has come, or came once and moved on since.
     pub fn due(&self, name: &Name, subject: &Arc<str>, armed: Instant) {
         let at = self.moment();
+        let parent_bad = self.bad_parent(name);
         {
             let mut guard = self.shard(name);
             let Some(worker) = guard.workers.get_mut(name) else { return };
@@ -223,13 +237,13 @@ impl Board {
             }
             check.armed = None;
             let watch = worker.watch.clone().unwrap_or_else(unwatched);
+            let before = check.since();
             match check.due(&watch, at) {
                 Due::Nothing => {}
-                Due::Silent(flip, quiet) => {
-                    if let Some(flip) = flip {
-                        self.tell(name, subject, flip, &format!("no result for {}", print_duration(quiet)));
-                    }
-                    self.keep(name, subject, check);
+                Due::Silent(None, _) => self.keep(name, subject, check),
+                Due::Silent(Some(flip), quiet) => {
+                    let why = format!("no result for {}", print_duration(quiet));
+                    self.flipped(name, subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet: false });
                 }
                 Due::Gone => {
                     worker.checks.remove(subject);
@@ -240,6 +254,7 @@ impl Board {
                 self.arm(name, subject, check, &watch);
             }
         }
+        self.release(name);
         self.moved();
     }
 
@@ -289,14 +304,6 @@ impl Board {
         }
     }
 
-    fn tell(&self, name: &Name, subject: &str, flip: Flip, why: &str) {
-        let level = if flip.to == CheckStatus::Down { Level::Warn } else { Level::Info };
-        let why = clip(why.lines().next().unwrap_or_default(), TOLD_BYTES);
-        let colon = if why.is_empty() { "" } else { ": " };
-        let (from, to) = (flip.from.as_str(), flip.to.as_str());
-        self.journal.event("check.changed", level, Some(name), format!("{subject} {from} -> {to}{colon}{why}"));
-    }
-
     /// Writes a check's row now.
     fn keep(&self, name: &Name, subject: &Arc<str>, check: &mut Check) {
         if let Ok(row) = check.row(name, subject, self.clock.wall()) {
@@ -323,7 +330,7 @@ impl Board {
         Moment { now: self.clock.now(), wall: self.clock.wall() }
     }
 
-    fn shard(&self, name: &str) -> MutexGuard<'_, Shard> {
+    pub fn shard(&self, name: &str) -> MutexGuard<'_, Shard> {
         let [first, ..] = &self.shards;
         let index = self.hasher.hash_one(name) as usize % SHARDS;
         lock(self.shards.get(index).unwrap_or(first))
@@ -332,5 +339,5 @@ impl Board {
 
 /// How a check is judged whose worker nobody named since the start: never silent, gone after a day.
 fn unwatched() -> Watch {
-    Watch { policy: Default::default(), interval: None, paused: false, maintenance: false }
+    Watch { policy: Default::default(), notice: Default::default(), interval: None, paused: false, maintenance: false }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     Report, Watch,
+    alert::Told,
     policy::{self, Flip, Judgement, Machine},
     uptime::{Kind, Seen, Uptime},
 };
@@ -68,6 +69,8 @@ pub(super) struct Check {
     renew_until: Option<Instant>,
     /// Seen time that no history row has told yet.
     untold: Seen,
+    /// What was alerted.
+    pub told: Told,
     /// The earliest deadline that the board's heap holds for it.
     pub armed: Option<Instant>,
     /// Changed since its row was written.
@@ -92,6 +95,8 @@ struct Saved {
     latency_ms: Option<f64>,
     valid_for_ms: Option<u64>,
     detail: String,
+    #[serde(default)]
+    told: Told,
 }
 
 impl Check {
@@ -110,6 +115,7 @@ impl Check {
             current: false,
             renew_until: None,
             untold: Seen::default(),
+            told: Told::default(),
             armed: None,
             dirty: false,
         }
@@ -125,6 +131,7 @@ impl Check {
             latency_ms: saved.latency_ms,
             valid_for: saved.valid_for_ms.map(Duration::from_millis),
             detail: saved.detail.into(),
+            told: saved.told,
             ..Self::new(at)
         })
     }
@@ -140,6 +147,7 @@ impl Check {
             latency_ms: self.latency_ms,
             valid_for_ms: self.valid_for.map(millis),
             detail: clip(&self.detail, DETAIL_BYTES_SAVED).to_owned(),
+            told: self.told,
         })?;
         Ok(CheckRow { worker: worker.clone(), subject: subject.clone(), state })
     }
@@ -231,6 +239,32 @@ impl Check {
 
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_deref()
+    }
+
+    pub fn shown(&self) -> CheckStatus {
+        self.machine.shown()
+    }
+
+    pub fn since(&self) -> Timestamp {
+        self.machine.since()
+    }
+
+    /// Bad results in a row.
+    pub fn tries(&self) -> u32 {
+        self.machine.downs()
+    }
+
+    /// What depends on it may be down because of it.
+    pub fn bad(&self) -> bool {
+        match self.machine.shown() {
+            CheckStatus::Down | CheckStatus::Maintenance => true,
+            CheckStatus::Paused => false,
+            CheckStatus::Up | CheckStatus::Degraded | CheckStatus::Unknown => self.machine.downs() > 0,
+        }
     }
 
     pub fn view(&self, worker: &Name, subject: &Arc<str>, wall: Timestamp) -> CheckView {

@@ -1,13 +1,15 @@
 //! Checks: what workers watch, whether it is up, and for how much of the last day.
 //!
-//! `policy` (hysteresis) and `uptime` (time-weighted arithmetic) are pure; the board owns every check's state, its keeper the one
+//! `policy` (hysteresis), `alert` (what is told) and `uptime` (time-weighted arithmetic) are pure; the board owns every check's state, its keeper the one
 //! timer for silence. Must not run workers: it asks for a confirming tick through [`Recheck`] and tells flips as events.
 
+pub mod alert;
 mod board;
 mod check;
 mod keeper;
 pub mod policy;
 mod shard;
+mod tell;
 pub mod uptime;
 
 use std::{
@@ -18,6 +20,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::task::AbortHandle;
 
+pub use self::tell::Notice;
 use self::{board::Board, check::BEATS};
 use crate::{
     clock::Clock,
@@ -46,6 +49,8 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watch {
     pub policy: CheckPolicy,
+    /// What is told of its checks, and how they are called then.
+    pub notice: Arc<Notice>,
     /// The schedule's interval (for cron: the gap to the next tick): twice its silence is unknown; none: never silent.
     pub interval: Option<Duration>,
     pub paused: bool,

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{
     CheckRow, Generation, StoreError, Surroundings,
     database::{self, Schema},
-    events, generations, jobs, kv,
+    events, generations, jobs, kv, outbox,
     queue::{Entry, Queue, Weigh},
     traps,
     writer::{Failures, Sink},
@@ -22,8 +22,10 @@ use crate::facts::{EventRecord, Name, TrapRecord};
 
 /// Recorded facts wait this long for company, so that a storm of them is a few dozen fsyncs a second and not thousands.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
+/// Flips kept in memory while the disk takes no writes.
+const OWED: usize = 10_000;
 
-pub(super) const SCHEMA: Schema = Schema { steps: &[STEP_1, jobs::STEP, kv::STEP], synchronous: "FULL", checkpoint: 1_000 };
+pub(super) const SCHEMA: Schema = Schema { steps: &[STEP_1, jobs::STEP, kv::STEP, outbox::STEP], synchronous: "FULL", checkpoint: 1_000 };
 
 const STEP_1: &str = "
     -- Counts of the data folder itself; 'boot': how often it was started.
@@ -78,6 +80,13 @@ pub(super) enum Work {
     Check(Box<CheckRow>),
     Forget(Vec<(Name, Arc<str>)>),
     Generation(Box<Generation>),
+    /// What changed with a flip: all of it or nothing.
+    Flip(Box<outbox::Kept>, Option<Box<jobs::Told>>),
+    /// A flip that the disk did not take: the writer has it, and tries again.
+    Owed,
+    /// Whether somebody takes alerts.
+    Outbox(bool),
+    Told(outbox::ToldRow),
     /// The queue's, which answers for itself.
     Jobs(jobs::Op),
     Kv(Box<kv::Op>),
@@ -94,9 +103,19 @@ impl Weigh for Work {
             Self::Check(row) => 1_024 + row.subject.len(),
             Self::Forget(checks) => checks.len() * size_of::<(Name, Arc<str>)>(),
             Self::Jobs(op) => op.bytes(),
+            Self::Flip(kept, alert) => {
+                let check = kept.check.as_ref().map_or(0, |row| 1_024 + row.subject.len());
+                size_of::<outbox::Kept>() + kept.event.message.len() + check + alert.as_ref().map_or(0, |alert| alert.bytes())
+            }
+            Self::Owed | Self::Outbox(_) => 0,
+            Self::Told(told) => size_of::<outbox::ToldRow>() + told.worker.len(),
             // Only ever awaited, and bounded by their callers.
             Self::Generation(_) | Self::Kv(_) | Self::Barrier => 0,
         }
+    }
+
+    fn owed(&self) -> bool {
+        matches!(self, Self::Owed)
     }
 }
 
@@ -107,6 +126,8 @@ pub(super) struct Control {
     path: PathBuf,
     jobs: jobs::Writer,
     kv: kv::Ledger,
+    /// Flips of batches that failed, oldest first: written before anything else, so that no alert is lost to a full disk.
+    owed: Vec<(Box<outbox::Kept>, Option<Box<jobs::Told>>)>,
 }
 
 /// What the host must know of control.db before it serves.
@@ -132,12 +153,12 @@ impl Control {
         let last_event = events::last_id(&db).map_err(StoreError::sqlite("reading", path))?;
         let jobs = jobs::Writer::open(&db, queue, surroundings).map_err(StoreError::sqlite("reading", path))?;
         let core = jobs.core();
-        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default() };
+        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default(), owed: Vec::new() };
         Ok(Opened { control, boot: u64::try_from(boot).unwrap_or_default(), last_event, jobs: core })
     }
 
     fn transact(&mut self, batch: &mut [Entry<Work>], failures: &mut Failures) -> rusqlite::Result<()> {
-        if batch.iter().all(|entry| matches!(entry.work, Work::Barrier)) {
+        if batch.iter().all(|entry| matches!(entry.work, Work::Barrier)) && self.owed.is_empty() {
             return Ok(());
         }
         self.jobs.prepare(&self.db, jobs_of(batch))?;
@@ -145,7 +166,13 @@ impl Control {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let mut kv_statements = None;
         let mut traps = Vec::new();
-        let mut events = false;
+        let mut events = !self.owed.is_empty();
+        for (kept, alert) in &self.owed {
+            // One that can't be written at all must not hold up the rest for ever.
+            if flip(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?.is_err() {
+                tracing::error!(kind = kept.event.kind, "a flip could not be kept: {}", kept.event.message);
+            }
+        }
         for (index, entry) in batch.iter_mut().enumerate() {
             let outcome = match &mut entry.work {
                 Work::Event(event) => {
@@ -172,7 +199,13 @@ impl Control {
                     };
                     self.kv.apply(&transaction, statements, op)
                 }
-                Work::Barrier => Ok(()),
+                Work::Flip(kept, alert) => {
+                    events = true;
+                    flip(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?
+                }
+                Work::Outbox(open) => outbox::keep_open(&transaction, *open),
+                Work::Told(told) => outbox::keep_told(&transaction, told),
+                Work::Barrier | Work::Owed => Ok(()),
             };
             self.alone(index, outcome, failures)?;
         }
@@ -192,6 +225,22 @@ impl Control {
             self.kv.settle(&transaction)?;
         }
         transaction.commit()
+    }
+
+    /// Keeps the flips of a batch that failed. The queue's timer sees to it that there is another batch soon.
+    fn owe(&mut self, batch: &mut [Entry<Work>]) {
+        for entry in batch {
+            if self.owed.len() >= OWED {
+                return;
+            }
+            entry.work = match std::mem::replace(&mut entry.work, Work::Owed) {
+                Work::Flip(kept, alert) => {
+                    self.owed.push((kept, alert));
+                    continue;
+                }
+                other => other,
+            };
+        }
     }
 
     /// Keeps a failure to its entry, unless SQLite gave the whole transaction up (disk full, I/O error).
@@ -214,6 +263,7 @@ impl Sink for Control {
         let written = self.transact(batch, failures).map_err(StoreError::sqlite("writing", &self.path));
         match &written {
             Ok(()) => {
+                self.owed.clear();
                 if let Err(error) = self.jobs.committed(&self.db).map_err(StoreError::sqlite("reading", &self.path)) {
                     tracing::error!("the queue can't read on: {error}");
                 }
@@ -221,10 +271,32 @@ impl Sink for Control {
             Err(error) => {
                 self.jobs.failed(jobs_of(batch), error);
                 self.kv.forget();
+                self.owe(batch);
             }
         }
         written
     }
+}
+
+/// A flip's rows, then its alert. The outer error is the disk's, and all of the batch's; the inner one is this flip's alone.
+fn flip(
+    db: &Connection,
+    jobs: &mut jobs::Writer,
+    statements: &mut events::Statements<'_>,
+    kept: &outbox::Kept,
+    alert: Option<&jobs::Told>,
+) -> rusqlite::Result<rusqlite::Result<()>> {
+    let rows = aside(db, |db| {
+        events::insert(statements, &kept.event)?;
+        kept.check.iter().try_for_each(|row| events::upsert_check(statements, row))?;
+        kept.told.iter().try_for_each(|told| outbox::keep_told(db, told))
+    });
+    match (&rows, alert) {
+        (Ok(()), Some(alert)) => jobs.alert(db, alert)?,
+        (Err(_), _) if db.is_autocommit() => return rows.map(Ok),
+        _ => {}
+    }
+    Ok(rows)
 }
 
 fn jobs_of(batch: &mut [Entry<Work>]) -> impl Iterator<Item = &mut jobs::Op> {

@@ -20,6 +20,7 @@ mod generations;
 mod history;
 mod jobs;
 mod kv;
+mod outbox;
 mod queue;
 mod reader;
 mod rows;
@@ -58,6 +59,7 @@ pub use self::{
     error::StoreError,
     jobs::*,
     kv::*,
+    outbox::{ALERTS, Flip, MAX_OPEN_ALERTS, Outbox, ToldRow},
     seams::{DesiredLog, Leases},
 };
 
@@ -248,6 +250,36 @@ impl Store {
     pub fn record_event(&self, event: EventRecord) {
         self.0.last_event.fetch_max(event.id, Ordering::Relaxed);
         self.0.control.record([control::Work::Event(Box::new(event))]);
+    }
+
+    /// An event with what must be kept with it or not at all. On a disk that takes no writes it is tried again.
+    pub fn record_flip(&self, event: EventRecord, flip: Flip) {
+        self.0.last_event.fetch_max(event.id, Ordering::Relaxed);
+        let Flip { check, alert, told } = flip;
+        let alert = alert.and_then(|alert| jobs::Told::address(&self.0.jobs, alert)).map(Box::new);
+        self.0.control.record([control::Work::Flip(Box::new(outbox::Kept { event, check, told }), alert)]);
+    }
+
+    /// Whether alerts are made, and for whom.
+    pub fn outbox(&self) -> &Outbox {
+        &self.0.jobs.outbox
+    }
+
+    /// Somebody takes alerts from now on, or nobody.
+    pub fn open_outbox(&self, open: bool) {
+        if self.outbox().set(open) {
+            self.0.control.record([control::Work::Outbox(open)]);
+        }
+    }
+
+    /// What was told of a worker, without a flip: it is gone.
+    pub fn record_told(&self, told: ToldRow) {
+        self.0.control.record([control::Work::Told(told)]);
+    }
+
+    /// What was told of workers that are in trouble.
+    pub async fn load_told(&self) -> Result<Vec<ToldRow>, StoreError> {
+        self.0.readers.control(self.0.control.clone(), outbox::told).await
     }
 
     /// The newest `limit` with id < `before`, oldest first.

@@ -37,6 +37,7 @@ fn every_endpoint_is_described() {
     let mut expected = vec![
         "DELETE /api/v1/kv/{bucket}/{key}",
         "DELETE /api/v1/workers/{name}",
+        "GET /api/v1/alerts",
         "GET /api/v1/checks",
         "GET /api/v1/checks/history",
         "GET /api/v1/events",
@@ -63,6 +64,7 @@ fn every_endpoint_is_described() {
         "GET /healthz",
         "GET /metrics",
         "GET /readyz",
+        "POST /api/v1/alerts/test",
         "POST /api/v1/apply",
         "POST /api/v1/diff",
         "POST /api/v1/jobs/{id}/ack",
@@ -114,6 +116,8 @@ fn every_endpoint_is_described() {
         "LimiterView",
         "ReplicaView",
         "Payload",
+        "Alert",
+        "AlertsView",
     ] {
         assert!(schemas.contains_key(name), "{name} has no schema");
     }
