@@ -154,7 +154,11 @@ impl Board {
                 let before = check.since();
                 if let Some(flip) = check.watched(&watch, resumed, at) {
                     // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
-                    let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) { check.detail().to_owned() } else { String::new() };
+                    let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) {
+                        check.detail().to_owned()
+                    } else {
+                        String::new()
+                    };
                     self.flipped(name, subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet: false });
                 }
                 self.still_held(name, subject, check, &watch);

@@ -88,7 +88,8 @@ impl Board {
                 None
             }
             Word::Tell { lasted } => {
-                let mut alert = about(name, subject, watch, AlertKind::Check, wall, flip.to, summary(subject, watch, flip.to, first, check, lasted));
+                let mut alert =
+                    about(name, subject, watch, AlertKind::Check, wall, flip.to, summary(subject, watch, flip.to, first, check, lasted));
                 alert.from = Some(from.to_owned());
                 alert.since = Some(wall);
                 let ran = u64::try_from(wall.duration_since(before).as_millis()).ok();
@@ -112,8 +113,7 @@ impl Board {
     pub(super) fn certificate(&self, name: &Name, subject: &Arc<str>, check: &mut Check, watch: &Watch) {
         let Some(ends) = check.evidence().and_then(|evidence| evidence.certificate_expires) else { return };
         let wall = self.clock.wall();
-        let around =
-            Around { policy: &watch.notice.policy, parent_bad: false, open: self.journal.alerting(), now: wall.as_millisecond() };
+        let around = Around { policy: &watch.notice.policy, parent_bad: false, open: self.journal.alerting(), now: wall.as_millisecond() };
         let Some(said) = check.told.certificate(ends.as_millisecond(), around) else { return };
         let left = ends.duration_since(wall).as_secs();
         let (to, level, words) = match said {
@@ -159,13 +159,19 @@ impl Board {
 
     fn let_go(&self, name: &Name, subject: &Arc<str>, check: &mut Check, watch: &Watch, why: &str) {
         let (wall, since) = (self.clock.wall(), check.since());
-        let around =
-            Around { policy: &watch.notice.policy, parent_bad: false, open: self.journal.alerting(), now: wall.as_millisecond() };
+        let around = Around { policy: &watch.notice.policy, parent_bad: false, open: self.journal.alerting(), now: wall.as_millisecond() };
         let word = check.told.release(check.shown(), since.as_millisecond(), around);
         let alert = matches!(word, Word::Tell { .. }).then(|| {
             let first = first_line(check.detail());
-            let mut alert =
-                about(name, subject, watch, AlertKind::Check, wall, CheckStatus::Down, summary(subject, watch, CheckStatus::Down, first, check, None));
+            let mut alert = about(
+                name,
+                subject,
+                watch,
+                AlertKind::Check,
+                wall,
+                CheckStatus::Down,
+                summary(subject, watch, CheckStatus::Down, first, check, None),
+            );
             alert.since = Some(since);
             alert.detail = Some(check.detail().to_owned());
             alert.evidence = check.evidence().cloned();

@@ -25,7 +25,7 @@ use crate::facts::{Digest, InstanceMode, Name};
 const MEMORY: std::ops::RangeInclusive<u64> = (64 << 10)..=(1 << 30);
 const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3_600);
 const PERIOD: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
-const CERTIFICATE: std::ops::RangeInclusive<Duration> = Duration::from_secs(3_600)..=Duration::from_secs(366 * 86_400);
+const CERTIFICATE: std::ops::RangeInclusive<Duration> = Duration::from_secs(3_600)..=Duration::from_secs(3_660 * 86_400);
 const MAX_TITLE: usize = 200;
 const MAX_NOTES: usize = 16 << 10;
 const MAX_REPLICAS: u32 = 1_000;
@@ -136,16 +136,7 @@ fn live(table: &mut Reader<'_>) -> Option<LiveSpec> {
     let paused = or_default(table.take("paused"), false, |f| f.bool());
     let replicas = or_default(table.take("replicas"), 1, replicas);
     let (checks, alerts) = or_default(table.take("checks"), Default::default(), checks)?;
-    Some(LiveSpec {
-        title: title?,
-        notes: notes?,
-        group: group?,
-        payload: payload?,
-        paused: paused?,
-        checks,
-        alerts,
-        replicas: replicas?,
-    })
+    Some(LiveSpec { title: title?, notes: notes?, group: group?, payload: payload?, paused: paused?, checks, alerts, replicas: replicas? })
 }
 
 pub(super) fn title(field: &Field<'_>) -> Option<String> {

@@ -9,8 +9,8 @@ use serde_json::Value as Json;
 
 use super::{
     spec::{
-        AlertPolicy, CommandSpec, Destination, Grants, Host, HttpGrant, HttpTrigger, JobsTrigger, LiveSpec, PingGrant, RestartPolicy, RunSpec, Schedule,
-        Start, WorkerSpec,
+        AlertPolicy, CommandSpec, Destination, Grants, Host, HttpGrant, HttpTrigger, JobsTrigger, LiveSpec, PingGrant, RestartPolicy,
+        RunSpec, Schedule, Start, WorkerSpec,
     },
     units::{print_duration, print_size},
 };

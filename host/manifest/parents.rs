@@ -44,7 +44,11 @@ fn fault(name: &str, wanted: &str, parents: &HashMap<&str, Option<&str>>) -> Opt
     for _ in 0..parents.len() {
         way.push(at);
         if at == name {
-            let way = if way.len() > 6 { format!("{} → … → {name}", way.iter().take(5).copied().collect::<Vec<_>>().join(" → ")) } else { way.join(" → ") };
+            let way = if way.len() > 6 {
+                format!("{} → … → {name}", way.iter().take(5).copied().collect::<Vec<_>>().join(" → "))
+            } else {
+                way.join(" → ")
+            };
             return Some((format!("goes in a circle: {way}"), "take one of them out".to_owned()));
         }
         at = parents.get(at).copied().flatten()?;

@@ -162,7 +162,9 @@ pub(super) fn of_dead_job(queue: &str, id: Uuid, at: jiff::Timestamp, attempts: 
 /// What this machine calls itself.
 fn host_name() -> String {
     let read = |path: &str| std::fs::read_to_string(path).ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-    read("/proc/sys/kernel/hostname").or_else(|| read("/etc/hostname")).map_or_else(|| "localhost".to_owned(), |name| clip(&name, 255).to_owned())
+    read("/proc/sys/kernel/hostname")
+        .or_else(|| read("/etc/hostname"))
+        .map_or_else(|| "localhost".to_owned(), |name| clip(&name, 255).to_owned())
 }
 
 /// Whether somebody took alerts when the host last ran: what flips before the manifests are read is told as well.
@@ -180,7 +182,8 @@ pub(super) fn keep_open(db: &Connection, open: bool) -> rusqlite::Result<()> {
 pub(super) fn keep_told(db: &Connection, told: &ToldRow) -> rusqlite::Result<()> {
     match &told.state {
         Some((state, since)) => {
-            let sql = "INSERT INTO told VALUES (?1, ?2, ?3) ON CONFLICT (worker) DO UPDATE SET state = excluded.state, since = excluded.since";
+            let sql =
+                "INSERT INTO told VALUES (?1, ?2, ?3) ON CONFLICT (worker) DO UPDATE SET state = excluded.state, since = excluded.since";
             db.prepare_cached(sql)?.execute(params![told.worker, state, since])?;
         }
         None => _ = db.prepare_cached("DELETE FROM told WHERE worker = ?1")?.execute([&told.worker])?,

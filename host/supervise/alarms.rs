@@ -122,13 +122,7 @@ impl Services {
             from: Some(alarm.state.clone()),
             since: Some(wall),
             before_ms: Some(lasted),
-            ..about(
-                unit,
-                deployed,
-                WorkerState::Running,
-                wall,
-                format!("running again: worker {} after {after}", called(unit, deployed)),
-            )
+            ..about(unit, deployed, WorkerState::Running, wall, format!("running again: worker {} after {after}", called(unit, deployed)))
         };
         let message = format!("runs again after {after}; it was {}", alarm.state);
         let told = Some(ToldRow { worker: unit.name.clone(), state: None });
