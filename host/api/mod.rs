@@ -128,6 +128,8 @@ pub struct HostFacts {
         (name = "records", description = "Logs, events, traps, checks and their history"),
         (name = "host", description = "This host: health, metrics, this description")
     ),
+    // What jobs of the queue `alerts` carry: no answer has it, whoever takes them reads it.
+    components(schemas(crate::facts::Alert)),
     modifiers(&Tokens)
 )]
 struct Description;

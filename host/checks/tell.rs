@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -37,20 +40,32 @@ pub struct Notice {
 
 /// Checks that are down and not told, by the parent they wait for. May name some that no longer do: they are looked at when it is good.
 #[derive(Debug, Default)]
-pub(super) struct HeldBack(Mutex<HashMap<Name, BTreeSet<(Name, Arc<str>)>>>);
+pub(super) struct HeldBack {
+    by_parent: Mutex<ByParent>,
+    /// Whether there are any: every report asks.
+    some: AtomicBool,
+}
+
+type ByParent = HashMap<Name, BTreeSet<(Name, Arc<str>)>>;
 
 impl HeldBack {
+    fn change<T>(&self, change: impl FnOnce(&mut ByParent) -> T) -> T {
+        let mut held = self.by_parent.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut held);
+        self.some.store(!held.is_empty(), Ordering::Relaxed);
+        changed
+    }
+
     fn add(&self, parent: &Name, child: &Name, subject: &Arc<str>) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.entry(parent.clone()).or_default().insert((child.clone(), subject.clone()));
+        self.change(|held| held.entry(parent.clone()).or_default().insert((child.clone(), subject.clone())));
     }
 
     fn waits(&self, parent: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(parent)
+        self.some.load(Ordering::Relaxed) && self.change(|held| held.contains_key(parent))
     }
 
     fn take(&self, parent: &str) -> BTreeSet<(Name, Arc<str>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(parent).unwrap_or_default()
+        self.change(|held| held.remove(parent).unwrap_or_default())
     }
 }
 
@@ -100,7 +115,7 @@ impl Board {
             }
         };
         let check = check.row(name, subject, wall).ok();
-        if quiet {
+        if quiet && alert.is_none() {
             // The row is all there is to keep.
             self.store.record_checks(check.into_iter().collect());
             return;

@@ -39,7 +39,7 @@ impl Alert {
 
     /// It is about something that is wrong now.
     pub fn bad(&self) -> bool {
-        !matches!(self.to.as_str(), "up" | "running" | "renewed" | "test")
+        !matches!(self.to.as_str(), "up" | "running" | "renewed" | "connected" | "test")
     }
 
     /// Somebody should look at it now.
