@@ -16,7 +16,7 @@ WASM := wasm32-wasip2
 LIBRARIES := web
 GUESTS := $(filter-out $(LIBRARIES),$(notdir $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))))
 # What has tests of its own that run natively: plugins' pure modules, and the crates in which some keep them.
-NATIVE := chunk-cloner cloning counter exchange market permuter pinger poller task-splitter work-api
+NATIVE := chunk-cloner cloning counter exchange market notifier permuter pinger poller task-splitter work-api
 # Plugins that misbehave on purpose: tests need them, nobody else.
 FAULTS := crash flood hog probe snoop spin tool unruly
 SHIPPED := $(filter-out $(FAULTS),$(GUESTS))

@@ -3,6 +3,7 @@
 //! Must not decide anything and must not reach into a room: plain data only. Times are RFC 3339, durations are milliseconds
 //! (`_ms`), sizes are bytes (`_bytes`), shares are 0..1.
 
+mod alerts;
 mod history;
 mod live;
 mod watch;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::{
+    alerts::{Alert, AlertKind, AlertView, AlertsView},
     history::{Change, CheckDetail, Failure, Forgets, HistoryPoint, LatencySummary, Mark, Range, Summary},
     live::{CutOffView, LiveCheck, LiveDelta, LiveGone, LiveHost, LiveSnapshot, LiveWorker},
     watch::{CutOff, MaintenanceView, Network},

@@ -26,7 +26,13 @@ pub fn secs(seconds: u64) -> Duration {
 }
 
 pub fn watch(confirm: u32, recover: u32) -> Watch {
-    Watch { policy: CheckPolicy { confirm, recover }, interval: Some(secs(30)), paused: false, maintenance: false }
+    Watch {
+        policy: CheckPolicy { confirm, recover },
+        notice: Default::default(),
+        interval: Some(secs(30)),
+        paused: false,
+        maintenance: false,
+    }
 }
 
 /// A board on a store and a clock of its own.

@@ -25,7 +25,13 @@ fn secs(seconds: u64) -> Duration {
 }
 
 fn watch(confirm: u32, recover: u32) -> Watch {
-    Watch { policy: CheckPolicy { confirm, recover }, interval: Some(secs(30)), paused: false, maintenance: false }
+    Watch {
+        policy: CheckPolicy { confirm, recover },
+        notice: Default::default(),
+        interval: Some(secs(30)),
+        paused: false,
+        maintenance: false,
+    }
 }
 
 /// `u`p, `g` (degraded), `d`own, `?` unknown.

@@ -40,6 +40,7 @@ mod supervise; // supervision on real engines: nothing lost, nobody hangs; the c
 mod tidy; // the rules of this tree: rooms, heads, lengths, examples
 
 // The whole host, through the real binary.
+mod alerts; // what flips is told: once, over kills and restarts, in batches, unless its parent is down
 mod appliance; // `skep up`: what it announces, how it ends, who may ask it what
 mod bad_input; // every kind of bad manifest and component, by drop, check and apply
 mod bad_work; // bad input while it runs: each the documented answer, nothing lost, nobody harmed; what stands elsewhere, by name

@@ -104,6 +104,8 @@ const NEVER: &[(&str, &[&str])] = &[
     ("host/supervise/policy.rs", PURE),
     ("host/checks/guard.rs", PURE),
     ("host/checks/policy.rs", PURE),
+    ("host/checks/alert.rs", PURE),
+    ("host/manifest/parents.rs", PURE),
     ("host/checks/uptime.rs", PURE),
     ("host/checks/windows.rs", PURE),
     ("host/limiter/policy.rs", PURE),

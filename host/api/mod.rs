@@ -7,6 +7,7 @@
 //! A worker's name that has a `/` in it (`pinger/nas`) is written `pinger%2Fnas` in a path.
 
 pub mod access;
+mod alerts;
 mod checks;
 mod desired;
 pub mod error;
@@ -135,11 +136,14 @@ pub struct HostFacts {
         (name = "queues", description = "Queues and jobs, for producers and workers outside this host, too"),
         (name = "kv", description = "Workers' key-value state"),
         (name = "limiters", description = "Named rate limiters, and permits of them"),
+        (name = "alerts", description = "What people are told of, and whether anybody hears it"),
         (name = "records", description = "Logs, events, traps, checks and their history"),
         (name = "host", description = "This host: health, metrics, this description"),
         (name = "page", description = "Signing in and out of the page at `/`"),
         (name = "status", description = "The public status page, when it is switched on")
     ),
+    // What jobs of the queue `alerts` carry: no answer has it, whoever takes them reads it.
+    components(schemas(crate::facts::Alert)),
     modifiers(&Tokens)
 )]
 struct Description;
@@ -212,6 +216,8 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(records::history))
         .routes(routes!(maintenance::list))
         .routes(routes!(checks::detail))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::test))
         .routes(routes!(host::show))
         .routes(routes!(host::description))
         .routes(routes!(host::metrics))

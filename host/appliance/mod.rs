@@ -4,12 +4,13 @@ pub mod lock;
 mod marks;
 pub mod rates;
 mod runner;
+mod takers;
 
 use std::{
     io::Write,
     os::unix::fs::DirBuilderExt,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +21,10 @@ use tokio::{
     time::Instant,
 };
 
-use self::runner::{Floor, default_queue};
+use self::{
+    runner::{Floor, default_queue},
+    takers::Takers,
+};
 use crate::{
     api::{self, Access, ApiState, HostFacts},
     capability::{
@@ -128,6 +132,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
     });
     let services = Services::new(engines, clock, journal.clone(), checks.clone(), store.clone(), capabilities.clone(), true);
     let supervisor = Supervisor::new(services);
+    supervisor.recall(store.load_told().await?);
     let feeders = Feeders::new(supervisor.clone(), jobs.clone(), limiters.clone(), clock);
     let scheduler = Scheduler::start(supervisor.clone(), clock);
     let ingress = Ingress::new(Arc::new(supervisor.clone()), clock, ingress::Bounds::default());
@@ -144,6 +149,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
     let link = api::access::login_link(&settings.data, admin_address).map_err(unusable)?;
     announce(&[&format!("admin http://{admin_address}"), &format!("listen http://{listen_address}"), &format!("page {link}")]);
 
+    let takers = Arc::new(Mutex::new(Takers::new(store.clone())));
     let floor = Floor {
         supervisor: supervisor.clone(),
         scheduler: scheduler.clone(),
@@ -156,6 +162,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         jobs: jobs.clone(),
         feeders: feeders.clone(),
         store: store.clone(),
+        takers: takers.clone(),
     };
     let fleet = Fleet::start(
         fleet::Settings { manifests: settings.manifests.clone(), plugins: settings.plugins.clone(), defaults: settings.defaults.clone() },
@@ -169,6 +176,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         () = signals.stop() => return Ok(store.close().await?),
     };
     checks.settle();
+    takers.lock().unwrap_or_else(PoisonError::into_inner).settle();
 
     let _ = capabilities.rates.set(Arc::new(rates::ManifestRates(fleet.clone())));
     let (ready, is_ready) = watch::channel(false);

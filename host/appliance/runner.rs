@@ -2,14 +2,17 @@
 //!
 //! Turns one order of the fleet's into calls; decides nothing, waits for nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::broadcast;
 
-use super::marks::deployed;
+use super::{marks::deployed, takers::Takers};
 use crate::{
     capability::http::{Client, Outbound},
-    checks::{Checks, Watch},
+    checks::{Checks, Notice, Watch},
     clock::Clock,
     facts::{Level, Name},
     fleet::{Order, Runner},
@@ -40,6 +43,7 @@ pub struct Floor {
     pub jobs: Arc<dyn Jobs>,
     pub feeders: Feeders,
     pub store: Store,
+    pub takers: Arc<Mutex<Takers>>,
 }
 
 impl Floor {
@@ -66,8 +70,14 @@ impl Floor {
             Schedule::Cron { expression, timezone } => cron_gap(expression, timezone, self.clock),
         });
         let live = &spec.live;
-        let watch = Watch { policy: live.checks, interval, paused: live.paused, maintenance: false };
+        let (title, group, notes) = (live.title.clone(), live.group.clone(), live.notes.clone());
+        let notice = Arc::new(Notice { policy: live.alerts.clone(), title, group, notes });
+        let watch = Watch { policy: live.checks, notice, interval, paused: live.paused, maintenance: false };
         self.checks.watch_in(&spec.name, live.group.as_deref(), watch);
+    }
+
+    fn takers(&self) -> MutexGuard<'_, Takers> {
+        self.takers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn schedule(&self, spec: &WorkerSpec, first: First) {
@@ -114,6 +124,7 @@ impl Runner<Component> for Floor {
         self.ingress.set(&spec);
         self.schedule(&spec, if at_start { First::Spread } else { First::Now });
         self.feeders.set(&spec);
+        self.takers().worker(&spec);
     }
 
     fn update(&self, order: Order<Component>) {
@@ -125,6 +136,7 @@ impl Runner<Component> for Floor {
         self.ingress.set(&spec);
         self.schedule(&spec, First::Now);
         self.feeders.set(&spec);
+        self.takers().worker(&spec);
     }
 
     fn amend(&self, order: Order<Component>) {
@@ -138,11 +150,13 @@ impl Runner<Component> for Floor {
             self.schedule(&spec, First::Now);
         }
         self.feeders.set(&spec);
+        self.takers().worker(&spec);
     }
 
     fn remove(&self, name: &str) {
         self.scheduler.clear(name.into());
         self.feeders.clear(name);
+        self.takers().gone(name);
         self.ingress.remove(name);
         self.supervisor.remove(name);
         self.checks.remove(name);
@@ -161,6 +175,7 @@ impl Runner<Component> for Floor {
         };
         self.jobs.configure(specs.iter().map(settings).collect(), default_queue());
         self.feeders.queues(&specs);
+        self.takers().queues(&specs);
     }
 
     fn maintenance(&self, windows: Vec<Arc<MaintenanceSpec>>) {

@@ -6,6 +6,7 @@ use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -16,16 +17,16 @@ use tokio::{
 
 use super::{
     Recheck, Report, Watch,
-    check::{Check, Due, Moment, TOLD_BYTES, clip},
+    check::{Check, Due, Moment},
     guard::Guard,
     keeper::Deadlines,
-    policy::Flip,
     shard::{Shard, Worker, lock},
+    tell::{HeldBack, Turned},
     windows::Windows,
 };
 use crate::{
     clock::Clock,
-    facts::{Change, CheckStatus, CheckView, Level, LiveCheck, Name},
+    facts::{CheckStatus, CheckView, Level, LiveCheck, Name},
     journal::Journal,
     manifest::units::print_duration,
     store::{CheckRow, Recent, Store},
@@ -47,10 +48,12 @@ pub(super) struct Board {
     pub guard: Mutex<Guard>,
     pub guarding: AtomicBool,
     changed: watch::Sender<u64>,
-    store: Store,
+    pub store: Store,
     pub journal: Journal,
     pub clock: Clock,
     pub rechecks: UnboundedSender<Recheck>,
+    /// Down, and not told because their parent is.
+    pub held: HeldBack,
 }
 
 impl Board {
@@ -67,6 +70,7 @@ impl Board {
             journal,
             clock,
             rechecks,
+            held: HeldBack::default(),
         }
     }
 
@@ -98,6 +102,8 @@ impl Board {
     pub fn report(&self, mut report: Report) {
         let now = self.clock.now();
         let name = report.worker.clone();
+        let failed = report.status == CheckStatus::Down;
+        let parent_bad = failed && self.bad_parent(&name);
         let mut guard = self.shard(&name);
         let Shard { workers, dirty, touched } = &mut *guard;
         // Not watched: a report that was under way when its worker was removed.
@@ -125,26 +131,30 @@ impl Board {
         let at = Moment { now, wall: report.at };
         let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(&subject, at));
         let weight = self.weigh(&mut report, check, &watch, at);
+        let before = check.since();
         let (judgement, row) = check.report(report, &subject, &watch, now, weight);
         self.store.record_results(vec![row]);
         match judgement.flip {
             Some(flip) => {
                 // A check that begins well is no news.
-                if !first || flip.to == CheckStatus::Down {
-                    self.tell(&name, &subject, flip, check.detail());
-                }
-                let why = first_line(check.detail()).to_owned();
-                self.keep_flip(&name, &subject, check, flip, why);
+                let quiet = first && flip.to != CheckStatus::Down;
+                let why = check.detail().to_owned();
+                self.flipped(&name, &subject, check, &watch, Turned { flip, why: &why, before, parent_bad, quiet });
             }
             None => self.soil(&name, &subject, check, dirty),
         }
+        self.certificate(&name, &subject, check, &watch);
         self.arm(&name, &subject, check, &watch);
         touched.note(&name, &subject);
         if let Some(after) = judgement.recheck {
+            // Is it the parent? By the time this one is confirmed, that is known.
+            let parent = watch.notice.policy.parent.clone().filter(|_| failed && !parent_bad && check.tries() == 1);
             // Nobody there to tick it: the host is on its way down.
-            let _ = self.rechecks.send(Recheck { worker: name, after });
+            let _ = parent.map(|worker| self.rechecks.send(Recheck { worker, after: Duration::ZERO }));
+            let _ = self.rechecks.send(Recheck { worker: name.clone(), after });
         }
         drop(guard);
+        self.release(&name);
         self.moved();
     }
 
@@ -154,30 +164,34 @@ impl Board {
             // Held until the worker is told: no window opens or closes in between.
             let windows = self.windows();
             watch.maintenance |= windows.covers(name, group);
+            let parent_bad = self.explains(&watch);
             let mut guard = self.shard(name);
             let worker = guard.workers.entry(name.clone()).or_default();
             if worker.group.as_deref() != group {
                 worker.group = group.map(Arc::from);
             }
-            self.judge_by(name, &mut guard, watch, self.moment());
+            self.judge_by(name, &mut guard, watch, self.moment(), parent_bad);
         }
+        self.release(name);
         self.moved();
     }
 
     /// A worker's checks are judged by another watch from now on.
-    pub fn judge_by(&self, name: &Name, shard: &mut Shard, watch: Watch, at: Moment) {
+    /// Judges a worker's checks by `watch` from now on; `parent_bad` was found out before the shard was locked.
+    pub fn judge_by(&self, name: &Name, shard: &mut Shard, watch: Watch, at: Moment, parent_bad: bool) {
         let Shard { workers, touched, .. } = shard;
         let Some(worker) = workers.get_mut(name) else { return };
         let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
         for (subject, check) in &mut worker.checks {
+            let before = check.since();
             if let Some(flip) = check.watched(&watch, resumed, at) {
                 // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
-                let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) { check.detail() } else { "" };
-                self.tell(name, subject, flip, why);
-                let why = first_line(why).to_owned();
-                self.keep_flip(name, subject, check, flip, why);
+                let bad = matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded);
+                let why = if bad { check.detail().to_owned() } else { String::new() };
+                self.flipped(name, subject, check, &watch, Turned { flip, why: &why, before, parent_bad, quiet: false });
                 self.store.record_seen(check.seen(name, subject, at).into_iter().collect());
             }
+            self.still_held(name, subject, check, &watch);
             self.arm(name, subject, check, &watch);
             touched.note(name, subject);
         }
@@ -200,6 +214,7 @@ impl Board {
             // Told to the store under the lock: a worker of that name that comes back writes after it.
             self.store.record_forgotten(worker.checks.into_keys().map(|subject| (name.clone(), subject)).collect());
         }
+        self.release(name);
         self.moved();
     }
 
@@ -312,6 +327,7 @@ impl Board {
     /// A check's deadline has come, or came once and moved on since.
     pub fn due(&self, name: &Name, subject: &Arc<str>, armed: Instant) {
         let at = self.moment();
+        let parent_bad = self.bad_parent(name);
         {
             let mut guard = self.shard(name);
             let Shard { workers, touched, .. } = &mut *guard;
@@ -323,6 +339,7 @@ impl Board {
             check.armed = None;
             touched.note(name, subject);
             let watch = worker.watch.clone().unwrap_or_else(unwatched);
+            let before = check.since();
             match check.due(&watch, at) {
                 Due::Nothing => {}
                 Due::Silent(flip, quiet) => {
@@ -330,8 +347,7 @@ impl Board {
                     match flip {
                         Some(flip) => {
                             let why = format!("no result for {}", print_duration(quiet));
-                            self.tell(name, subject, flip, &why);
-                            self.keep_flip(name, subject, check, flip, why);
+                            self.flipped(name, subject, check, &watch, Turned { flip, why: &why, before, parent_bad, quiet: false });
                         }
                         None => self.keep(name, subject, check),
                     }
@@ -346,6 +362,7 @@ impl Board {
                 self.arm(name, subject, check, &watch);
             }
         }
+        self.release(name);
         self.moved();
     }
 
@@ -395,21 +412,6 @@ impl Board {
         }
     }
 
-    fn tell(&self, name: &Name, subject: &str, flip: Flip, why: &str) {
-        let level = if flip.to == CheckStatus::Down { Level::Warn } else { Level::Info };
-        let why = first_line(why);
-        let colon = if why.is_empty() { "" } else { ": " };
-        let (from, to) = (flip.from.as_str(), flip.to.as_str());
-        self.journal.event("check.changed", level, Some(name), format!("{subject} {from} -> {to}{colon}{why}"));
-    }
-
-    /// Writes a check's row now, with the change that led to it.
-    fn keep_flip(&self, name: &Name, subject: &Arc<str>, check: &mut Check, flip: Flip, why: String) {
-        if let Ok(row) = check.row(name, subject, self.clock.wall()) {
-            self.store.record_flip(row, Change { at: check.since(), from: flip.from, to: flip.to, detail: why });
-        }
-    }
-
     /// Writes a check's row now.
     fn keep(&self, name: &Name, subject: &Arc<str>, check: &mut Check) {
         if let Ok(row) = check.row(name, subject, self.clock.wall()) {
@@ -436,19 +438,14 @@ impl Board {
         Moment { now: self.clock.now(), wall: self.clock.wall() }
     }
 
-    fn shard(&self, name: &str) -> MutexGuard<'_, Shard> {
+    pub fn shard(&self, name: &str) -> MutexGuard<'_, Shard> {
         let [first, ..] = &self.shards;
         let index = self.hasher.hash_one(name) as usize % SHARDS;
         lock(self.shards.get(index).unwrap_or(first))
     }
 }
 
-/// Of a detail, what an event or a change says.
-fn first_line(detail: &str) -> &str {
-    clip(detail.lines().next().unwrap_or_default(), TOLD_BYTES)
-}
-
 /// How a check is judged whose worker nobody named since the start: never silent, gone after a day.
 fn unwatched() -> Watch {
-    Watch { policy: Default::default(), interval: None, paused: false, maintenance: false }
+    Watch { policy: Default::default(), notice: Default::default(), interval: None, paused: false, maintenance: false }
 }

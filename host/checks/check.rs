@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     Report, Watch,
+    alert::Told,
     beats::{self, Compact},
     guard::{Question, Verdict},
     place::{self, Place},
@@ -85,6 +86,8 @@ pub(super) struct Check {
     counting: bool,
     /// When it was first reported.
     began: Timestamp,
+    /// What was alerted.
+    pub told: Told,
     /// The earliest deadline that the board's heap holds for it.
     pub armed: Option<Instant>,
     /// Changed since its row was written.
@@ -106,6 +109,8 @@ struct Saved {
     /// None in rows of before it was kept.
     #[serde(default)]
     began: Option<Timestamp>,
+    #[serde(default)]
+    told: Told,
 }
 
 impl Check {
@@ -129,6 +134,7 @@ impl Check {
             accounted: at.now,
             counting: false,
             began: at.wall,
+            told: Told::default(),
             armed: None,
             dirty: false,
         }
@@ -149,6 +155,7 @@ impl Check {
             latency_ms: saved.latency_ms,
             valid_for: saved.valid_for_ms.map(Duration::from_millis),
             detail: saved.detail.into(),
+            told: saved.told,
             ..new
         })
     }
@@ -166,6 +173,7 @@ impl Check {
             detail: clip(&self.detail, DETAIL_BYTES_SAVED).to_owned(),
             lan: self.place.as_ref().is_some_and(|place| place.network == Network::Lan),
             began: Some(self.began),
+            told: self.told,
         })?;
         Ok(CheckRow { worker: worker.clone(), subject: subject.clone(), state })
     }
@@ -316,12 +324,34 @@ impl Check {
         &self.detail
     }
 
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_deref()
+    }
+
+    pub fn shown(&self) -> CheckStatus {
+        self.machine.shown()
+    }
+
     pub fn since(&self) -> Timestamp {
         self.machine.since()
     }
 
     pub fn began(&self) -> Timestamp {
         self.began
+    }
+
+    /// Bad results in a row.
+    pub fn tries(&self) -> u32 {
+        self.machine.downs()
+    }
+
+    /// What depends on it may be down because of it.
+    pub fn bad(&self) -> bool {
+        match self.machine.shown() {
+            CheckStatus::Down | CheckStatus::Maintenance => true,
+            CheckStatus::Paused => false,
+            CheckStatus::Up | CheckStatus::Degraded | CheckStatus::Unknown => self.machine.downs() > 0,
+        }
     }
 
     pub fn view(&self, worker: &Name, subject: &Arc<str>, wall: Timestamp) -> CheckView {

@@ -14,9 +14,9 @@ use super::{
     guard::{Answer, Connected, Guard, Verdict},
 };
 use crate::{
-    facts::{CheckStatus, CutOff, Evidence, Level, Network},
+    facts::{Alert, AlertKind, CheckStatus, CutOff, Evidence, Level, Network},
     manifest::units::print_duration,
-    store::CheckRow,
+    store::{CheckRow, Flip},
 };
 
 /// Of an error, in an event.
@@ -94,12 +94,22 @@ impl Board {
 
     /// The one place that tells of the connection: a real outage of everything must reach the owner, too.
     fn tell_connection(&self, news: &Connection) {
+        let wall = self.clock.wall();
+        let alert = |to: &str, message: &str| Flip {
+            alert: Some(Alert { since: Some(wall), ..Alert::new(AlertKind::Host, wall, to, message.to_owned()) }),
+            ..Flip::default()
+        };
         match news {
-            Connection::Lost { cut, error } => self.journal.event("host.cut-off", Level::Warn, None, sentence(cut, error)),
+            Connection::Lost { cut, error } => {
+                let message = sentence(cut, error);
+                let flip = alert("cut-off", &message);
+                self.journal.flip("host.cut-off", Level::Warn, None, message, flip);
+            }
             Connection::Back { connected: Connected { network, host, .. }, after } => {
                 let after = print_duration(Duration::from_secs(after.as_secs().max(1)));
                 let message = format!("{} answers again after {after}: {host} was first", network.as_str());
-                self.journal.event("host.connected", Level::Warn, None, message);
+                let flip = alert("connected", &message);
+                self.journal.flip("host.connected", Level::Warn, None, message, flip);
             }
         }
     }

@@ -14,7 +14,7 @@ use super::{
     windows::{Turn, Windows},
 };
 use crate::{
-    facts::{Level, MaintenanceView},
+    facts::{Level, MaintenanceView, Name},
     manifest::spec::MaintenanceSpec,
 };
 
@@ -54,14 +54,20 @@ impl Board {
         turns.iter().for_each(|turn| self.tell_turn(turn));
         let at = self.moment();
         for shard in &self.shards {
-            let mut guard = lock(shard);
-            let turned = guard.workers.iter().filter_map(|(name, worker)| {
-                let watch = worker.watch.as_ref()?;
-                let maintenance = windows.covers(name, worker.group.as_deref());
-                (watch.maintenance != maintenance).then(|| (name.clone(), Watch { maintenance, ..watch.clone() }))
-            });
-            for (name, watch) in turned.collect::<Vec<_>>() {
-                self.judge_by(&name, &mut guard, watch, at);
+            let turned: Vec<(Name, Watch)> = {
+                let guard = lock(shard);
+                let turned = guard.workers.iter().filter_map(|(name, worker)| {
+                    let watch = worker.watch.as_ref()?;
+                    let maintenance = windows.covers(name, worker.group.as_deref());
+                    (watch.maintenance != maintenance).then(|| (name.clone(), Watch { maintenance, ..watch.clone() }))
+                });
+                turned.collect()
+            };
+            for (name, watch) in turned {
+                // Whoever is told otherwise waits for the windows' lock: what was read above still holds.
+                let parent_bad = self.explains(&watch);
+                self.judge_by(&name, &mut lock(shard), watch, at, parent_bad);
+                self.release(&name);
             }
         }
         self.aim(windows);

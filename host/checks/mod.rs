@@ -1,8 +1,10 @@
 //! Checks: what workers watch, whether it is up, and for how much of the last day.
 //!
-//! `policy` (hysteresis), `uptime` (time-weighted arithmetic), `windows` (maintenance) and `guard` (is it this host that is cut off?)
-//! are pure; the board owns every check's state, its keeper the one timer for silence and windows. Must not run workers: it asks for a confirming tick through [`Recheck`] and tells flips as events.
+//! `policy` (hysteresis), `alert` (what is told), `uptime` (time-weighted arithmetic), `windows` (maintenance) and `guard` (is it this
+//! host that is cut off?) are pure; the board owns every check's state, its keeper the one timer for silence and windows. Must not run
+//! workers: it asks for a confirming tick through [`Recheck`] and tells flips as events.
 
+pub mod alert;
 mod beats;
 mod board;
 mod check;
@@ -13,6 +15,7 @@ mod maintenance;
 pub mod place;
 pub mod policy;
 mod shard;
+mod tell;
 pub mod uptime;
 pub mod windows;
 
@@ -24,6 +27,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::task::AbortHandle;
 
+pub use self::tell::Notice;
 use self::{board::Board, check::BEATS};
 use crate::{
     clock::Clock,
@@ -52,6 +56,8 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watch {
     pub policy: CheckPolicy,
+    /// What is told of its checks, and how they are called then.
+    pub notice: Arc<Notice>,
     /// The schedule's interval (for cron: the gap to the next tick): twice its silence is unknown; none: never silent.
     pub interval: Option<Duration>,
     pub paused: bool,

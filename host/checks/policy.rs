@@ -84,6 +84,11 @@ impl Machine {
         self.shown
     }
 
+    /// Bad results in a row.
+    pub fn downs(&self) -> u32 {
+        self.downs
+    }
+
     /// When it entered the shown status.
     pub fn since(&self) -> Timestamp {
         self.since

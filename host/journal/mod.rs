@@ -18,7 +18,7 @@ use self::lines::Lines;
 use crate::{
     clock::Clock,
     facts::{EventRecord, Level, LogLine, Name},
-    store::Store,
+    store::{Flip, Store},
 };
 
 /// Events kept in memory for listings; older ones are in the store.
@@ -65,6 +65,9 @@ impl Journal {
 
     /// From now on every line and event passes through `mask`. Set once, before workers run.
     pub fn mask_with(&self, mask: Mask) {
+        if let Some(store) = &self.inner.store {
+            store.outbox().mask_with(mask.clone());
+        }
         let _ = self.inner.mask.set(mask);
     }
 
@@ -78,7 +81,21 @@ impl Journal {
 
     /// Records something that happened. `kind` is dotted: `worker.trapped`.
     pub fn event(&self, kind: &str, level: Level, worker: Option<&Name>, message: impl Into<String>) {
-        let message = self.masked(message.into());
+        self.happened(kind, level, worker, message.into(), Store::record_event);
+    }
+
+    /// Records a flip: the event, and what must be kept with it or not at all. The one place where an alert is made from.
+    pub fn flip(&self, kind: &str, level: Level, worker: Option<&Name>, message: impl Into<String>, flip: Flip) {
+        self.happened(kind, level, worker, message.into(), |store, record| store.record_flip(record, flip));
+    }
+
+    /// Somebody takes alerts: making one is worth the while.
+    pub fn alerting(&self) -> bool {
+        self.inner.store.as_ref().is_some_and(|store| store.outbox().is_open())
+    }
+
+    fn happened(&self, kind: &str, level: Level, worker: Option<&Name>, message: String, keep: impl FnOnce(&Store, EventRecord)) {
+        let message = self.masked(message);
         let worker_name = worker.map(|name| &**name);
         match level {
             Level::Error => tracing::error!(kind, worker = worker_name, "{message}"),
@@ -101,7 +118,7 @@ impl Journal {
         }
         kept.push_back(record.clone());
         if let Some(store) = &self.inner.store {
-            store.record_event(record.clone());
+            keep(store, record.clone());
         }
         // Nobody listening is fine.
         let _ = self.inner.events_out.send(record);

@@ -13,21 +13,22 @@ use serde_json::Value as Json;
 use super::{
     each::{self, Item, Overrides},
     grants,
-    hints::moved_field,
+    hints::{moved_field, name_fault},
     reader::{Field, Reader},
     spec::{
-        CheckPolicy, Grants, Limits, LiveSpec, MAX_GROUP, MAX_NOTES, MAX_TITLE, Origin, RestartPolicy, RestartSpec, RunSpec, Schedule,
-        Start, WorkerSpec,
+        AlertPolicy, CheckPolicy, Grants, Limits, LiveSpec, MAX_GROUP, MAX_NOTES, MAX_TITLE, Origin, RestartPolicy, RestartSpec, RunSpec,
+        Schedule, Start, WorkerSpec,
     },
     tables,
     tree::{At, Entry, Node, Value},
     triggers::{self, optional, or_default, small_table},
 };
-use crate::facts::{Digest, InstanceMode};
+use crate::facts::{Digest, InstanceMode, Name};
 
 const MEMORY: std::ops::RangeInclusive<u64> = (64 << 10)..=(1 << 30);
 const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3_600);
 const PERIOD: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
+const CERTIFICATE: std::ops::RangeInclusive<Duration> = Duration::from_secs(3_600)..=Duration::from_secs(3_660 * 86_400);
 const MAX_REPLICAS: u32 = 1_000;
 
 /// Checks one worker; several specs where it has `each`. Whatever it answers is void once a problem is reported.
@@ -66,7 +67,11 @@ pub(super) fn worker(mut table: Reader<'_>, origin: &Origin) -> Option<Vec<Worke
             payload: own.payload.or_else(|| live.payload.clone()),
             ..live.clone()
         };
-        let name = own.name.map_or_else(|| name.as_str().into(), |item| format!("{name}/{item}").into());
+        let item = own.name.is_some();
+        let name: Name = own.name.map_or_else(|| name.as_str().into(), |item| format!("{name}/{item}").into());
+        let mut live = live;
+        // Written once for all items, the one that is meant included.
+        live.alerts.parent = live.alerts.parent.filter(|parent| !item || *parent != name);
         WorkerSpec { name, origin: origin.clone(), live, run: Arc::new(run) }
     };
     match items {
@@ -132,8 +137,8 @@ fn live(table: &mut Reader<'_>) -> Option<LiveSpec> {
     let payload = optional(table.take("payload"), payload);
     let paused = or_default(table.take("paused"), false, |f| f.bool());
     let replicas = or_default(table.take("replicas"), 1, replicas);
-    let checks = or_default(table.take("checks"), CheckPolicy::default(), checks);
-    Some(LiveSpec { title: title?, notes: notes?, group: group?, payload: payload?, paused: paused?, checks: checks?, replicas: replicas? })
+    let (checks, alerts) = or_default(table.take("checks"), Default::default(), checks)?;
+    Some(LiveSpec { title: title?, notes: notes?, group: group?, payload: payload?, paused: paused?, checks, alerts, replicas: replicas? })
 }
 
 pub(super) fn title(field: &Field<'_>) -> Option<String> {
@@ -161,13 +166,51 @@ fn replicas(field: &Field<'_>) -> Option<u32> {
     field.integer(1..=MAX_REPLICAS)
 }
 
-fn checks(field: &Field<'_>) -> Option<CheckPolicy> {
-    let default = CheckPolicy::default();
+fn checks(field: &Field<'_>) -> Option<(CheckPolicy, AlertPolicy)> {
+    let (default, usual) = (CheckPolicy::default(), AlertPolicy::default());
     small_table(field, "{ confirm = 3, recover = 2 }", |table| {
         let confirm = or_default(table.take("confirm"), default.confirm, |f| f.integer(1..=100));
         let recover = or_default(table.take("recover"), default.recover, |f| f.integer(1..=100));
-        Some(CheckPolicy { confirm: confirm?, recover: recover? })
+        let flips = optional(table.take("alert"), alert);
+        let parent = optional(table.take("parent"), parent);
+        let certificate = or_default(table.take("certificate"), usual.certificate, |f| match f.node.value {
+            Value::Bool(false) => Some(None),
+            _ => f.duration(CERTIFICATE, "\"14d\"").map(Some),
+        });
+        let (flips, certificate) = (flips?, certificate?);
+        let (down, degraded) = flips.unwrap_or((usual.down, usual.degraded));
+        // Nothing of these checks is told, then.
+        let certificate = if flips == Some((false, false)) { None } else { certificate };
+        Some((CheckPolicy { confirm: confirm?, recover: recover? }, AlertPolicy { down, degraded, parent: parent?, certificate }))
     })
+}
+
+/// Which flips are told: down, degraded.
+fn alert(field: &Field<'_>) -> Option<(bool, bool)> {
+    const EXAMPLE: &str = "[\"down\", \"degraded\"]";
+    const WORDS: [(&str, bool); 2] = [("down", false), ("degraded", true)];
+    match field.node.value {
+        Value::Bool(down) => Some((down, false)),
+        Value::List(_) => {
+            let flips = field.list_of(EXAMPLE, |item| item.word(&WORDS))?;
+            Some((flips.contains(&false), flips.contains(&true)))
+        }
+        _ => field.wrong_type("true, false or a list", EXAMPLE),
+    }
+}
+
+/// Another worker, or one item of it: `gateway`, `pinger/gateway`.
+fn parent(field: &Field<'_>) -> Option<Name> {
+    let text = field.text("\"gateway\"")?;
+    let (worker, item) = text.split_once('/').map_or((text, None), |(worker, item)| (worker, Some(item)));
+    match name_fault(worker).or_else(|| item.and_then(name_fault)) {
+        None => Some(text.into()),
+        Some(fault) => {
+            let shown: String = text.chars().take(130).collect();
+            field.complain(format!("\"{shown}\": {fault}"), Some("write a worker's name: \"gateway\" or \"pinger/gateway\"".to_owned()));
+            None
+        }
+    }
 }
 
 fn restart(field: &Field<'_>) -> Option<RestartSpec> {

@@ -9,8 +9,8 @@ use serde_json::Value as Json;
 
 use super::{
     spec::{
-        CommandSpec, Destination, Grants, Host, HttpGrant, HttpTrigger, JobsTrigger, LiveSpec, PingGrant, RestartPolicy, RunSpec, Schedule,
-        Start, WorkerSpec,
+        AlertPolicy, CommandSpec, Destination, Grants, Host, HttpGrant, HttpTrigger, JobsTrigger, LiveSpec, PingGrant, RestartPolicy,
+        RunSpec, Schedule, Start, WorkerSpec,
     },
     units::{print_duration, print_size},
 };
@@ -73,7 +73,7 @@ impl<'s> Fields<'s> {
     fn worker(&mut self, spec: &'s WorkerSpec) {
         // Name and origin are what a worker is and where it stands, not what it says.
         let WorkerSpec { name: _, origin: _, live, run } = spec;
-        let LiveSpec { title, notes, group, payload, paused, checks, replicas } = live;
+        let LiveSpec { title, notes, group, payload, paused, checks, alerts, replicas } = live;
         self.quoted("title", title.as_ref());
         self.quoted("notes", notes.as_ref());
         self.quoted("group", group.as_ref());
@@ -84,6 +84,13 @@ impl<'s> Fields<'s> {
         self.word("replicas", replicas);
         self.word("checks.confirm", checks.confirm);
         self.word("checks.recover", checks.recover);
+        let AlertPolicy { down, degraded, parent, certificate } = alerts;
+        let flips = [(down, "down"), (degraded, "degraded")];
+        self.words("checks.alert", flips.iter().filter(|(told, _)| **told).map(|(_, flip)| flip));
+        if let Some(parent) = parent {
+            self.word("checks.parent", parent);
+        }
+        self.word("checks.certificate", certificate.map_or_else(|| "false".to_owned(), print_duration));
         self.run(run);
     }
 

@@ -97,6 +97,9 @@ pub(super) fn moved_field(written: &str) -> Option<&'static str> {
         "memory" | "timeout" => "it belongs in limits = { memory = \"64MiB\", timeout = \"10s\" }",
         "policy" | "intensity" => "it belongs in restart = { policy = \"permanent\", intensity = 3, period = \"5s\" }",
         "confirm" | "recover" => "it belongs in checks = { confirm = 3, recover = 2 }",
+        "alert" | "alerts" | "parent" | "certificate" => {
+            "it belongs in checks = { alert = true, parent = \"gateway\", certificate = \"14d\" }"
+        }
         "queue" => "write jobs = { queue = \"NAME\" } to take jobs, or grants = { queue = { push = [\"NAME\"] } } to give some",
         "routes" | "methods" => "it belongs in http = { routes = [\"/\"] }",
         "args" | "env" | "stdin" => "it belongs in command = { args = […], env = {…} }",

@@ -22,6 +22,7 @@ pub mod edit;
 mod grants;
 pub(crate) mod hints;
 mod lexer;
+mod parents;
 mod parser;
 mod reader;
 mod references;

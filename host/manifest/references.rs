@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     hints::nearest,
-    routes,
+    parents, routes,
     spec::{Destination, FileSpec, Origin, WorkerSpec},
 };
 use crate::facts::Problem;
@@ -35,6 +35,7 @@ pub fn check_all(files: &[(Arc<str>, &FileSpec)]) -> Vec<Problem> {
     let workers = files.iter().flat_map(|(_, spec)| &spec.workers).flat_map(|worker| [&*worker.name, parent(&worker.name)]).collect();
     let known = Known { limiters, workers };
     problems.extend(routes::taken_twice(files));
+    problems.extend(parents::wrong(files));
     for (file, spec) in files {
         for worker in &spec.workers {
             problems.extend(known.of_worker(file, worker));

@@ -56,6 +56,7 @@ pub struct LiveSpec {
     pub payload: Option<Arc<serde_json::Value>>,
     pub paused: bool,
     pub checks: CheckPolicy,
+    pub alerts: AlertPolicy,
     pub replicas: u32,
 }
 
@@ -170,6 +171,32 @@ pub struct CheckPolicy {
 impl Default for CheckPolicy {
     fn default() -> Self {
         Self { confirm: 3, recover: 2 }
+    }
+}
+
+/// Of which flips of a worker's checks somebody is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertPolicy {
+    pub down: bool,
+    pub degraded: bool,
+    /// While this worker's checks are down, nobody is told that ours are.
+    pub parent: Option<Name>,
+    /// So long before a certificate ends; none: not at all.
+    pub certificate: Option<Duration>,
+}
+
+impl AlertPolicy {
+    pub const CERTIFICATE: Duration = Duration::from_secs(14 * 86_400);
+
+    /// Nothing is told.
+    pub fn silent(&self) -> bool {
+        !self.down && !self.degraded && self.certificate.is_none()
+    }
+}
+
+impl Default for AlertPolicy {
+    fn default() -> Self {
+        Self { down: true, degraded: false, parent: None, certificate: Some(Self::CERTIFICATE) }
     }
 }
 

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{
     CheckRow, Deployed, Generation, StoreError, Surroundings, changes,
     database::{self, Schema},
-    events, generations, jobs, kv, marks,
+    events, generations, jobs, kv, marks, outbox,
     queue::{Entry, Queue, Weigh},
     traps,
     writer::{Failures, Sink},
@@ -22,9 +22,11 @@ use crate::facts::{Change, EventRecord, Name, TrapRecord};
 
 /// Recorded facts wait this long for company, so that a storm of them is a few dozen fsyncs a second and not thousands.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
+/// Flips kept in memory while the disk takes no writes.
+const OWED: usize = 10_000;
 
 pub(super) const SCHEMA: Schema =
-    Schema { steps: &[STEP_1, jobs::STEP, kv::STEP, changes::STEP, marks::STEP], synchronous: "FULL", checkpoint: 1_000 };
+    Schema { steps: &[STEP_1, jobs::STEP, kv::STEP, changes::STEP, marks::STEP, outbox::STEP], synchronous: "FULL", checkpoint: 1_000 };
 
 const STEP_1: &str = "
     -- Counts of the data folder itself; 'boot': how often it was started.
@@ -77,13 +79,20 @@ pub(super) enum Work {
     Event(Box<EventRecord>),
     Trap(Box<TrapRecord>),
     Check(Box<CheckRow>),
-    /// A check's row and the change that made it what it is: both or neither.
-    Flip(Box<(CheckRow, Change)>),
+    /// A check's row and a change of it that is no news: both or neither.
+    Changed(Box<(CheckRow, Change)>),
     Deployed(Box<Deployed>),
     /// The worker is gone.
     Undeployed(Name),
     Forget(Vec<(Name, Arc<str>)>),
     Generation(Box<Generation>),
+    /// What changed with a flip: all of it or nothing.
+    Flip(Box<outbox::Kept>, Option<Box<jobs::Told>>),
+    /// A flip that the disk did not take: the writer has it, and tries again.
+    Owed,
+    /// Whether somebody takes alerts.
+    Outbox(bool),
+    Told(outbox::ToldRow),
     /// The queue's, which answers for itself.
     Jobs(jobs::Op),
     Kv(Box<kv::Op>),
@@ -98,13 +107,23 @@ impl Weigh for Work {
             Self::Trap(trap) => traps::bytes(trap),
             // A check's state is bounded by the checks room.
             Self::Check(row) => 1_024 + row.subject.len(),
-            Self::Flip(flip) => 2_048 + flip.0.subject.len() + flip.1.detail.len(),
+            Self::Changed(changed) => 2_048 + changed.0.subject.len() + changed.1.detail.len(),
             Self::Deployed(_) | Self::Undeployed(_) => 512,
             Self::Forget(checks) => checks.len() * size_of::<(Name, Arc<str>)>(),
             Self::Jobs(op) => op.bytes(),
+            Self::Flip(kept, alert) => {
+                let check = kept.check.as_ref().map_or(0, |row| 1_024 + row.subject.len());
+                size_of::<outbox::Kept>() + kept.event.message.len() + check + alert.as_ref().map_or(0, |alert| alert.bytes())
+            }
+            Self::Owed | Self::Outbox(_) => 0,
+            Self::Told(told) => size_of::<outbox::ToldRow>() + told.worker.len(),
             // Only ever awaited, and bounded by their callers.
             Self::Generation(_) | Self::Kv(_) | Self::Barrier => 0,
         }
+    }
+
+    fn owed(&self) -> bool {
+        matches!(self, Self::Owed)
     }
 }
 
@@ -117,6 +136,8 @@ pub(super) struct Control {
     kv: kv::Ledger,
     changes: changes::Keeper,
     marks: marks::Keeper,
+    /// Flips of batches that failed, oldest first: written before anything else, so that no alert is lost to a full disk.
+    owed: Vec<(Box<outbox::Kept>, Option<Box<jobs::Told>>)>,
 }
 
 /// What the host must know of control.db before it serves.
@@ -143,12 +164,12 @@ impl Control {
         let jobs = jobs::Writer::open(&db, queue, surroundings).map_err(StoreError::sqlite("reading", path))?;
         let core = jobs.core();
         let (changes, marks) = Default::default();
-        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default(), changes, marks };
+        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default(), changes, marks, owed: Vec::new() };
         Ok(Opened { control, boot: u64::try_from(boot).unwrap_or_default(), last_event, jobs: core })
     }
 
     fn transact(&mut self, batch: &mut [Entry<Work>], failures: &mut Failures) -> rusqlite::Result<()> {
-        if batch.iter().all(|entry| matches!(entry.work, Work::Barrier)) {
+        if batch.iter().all(|entry| matches!(entry.work, Work::Barrier)) && self.owed.is_empty() {
             return Ok(());
         }
         self.jobs.prepare(&self.db, jobs_of(batch))?;
@@ -156,8 +177,15 @@ impl Control {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let mut kv_statements = None;
         let mut traps = Vec::new();
-        let mut events = false;
         let (mut flipped, mut marked) = (Vec::new(), Vec::new());
+        let mut events = !self.owed.is_empty();
+        for (kept, alert) in &self.owed {
+            flipped.extend(kept.changed());
+            // One that can't be written at all must not hold up the rest for ever.
+            if flip(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?.is_err() {
+                tracing::error!(kind = kept.event.kind, "a flip could not be kept: {}", kept.event.message);
+            }
+        }
         for (index, entry) in batch.iter_mut().enumerate() {
             let outcome = match &mut entry.work {
                 Work::Event(event) => {
@@ -169,8 +197,8 @@ impl Control {
                     Ok(())
                 }
                 Work::Check(row) => events::upsert_check(&mut statements, row),
-                Work::Flip(flip) => {
-                    let (row, change) = &**flip;
+                Work::Changed(changed) => {
+                    let (row, change) = &**changed;
                     flipped.push((row.worker.clone(), row.subject.clone()));
                     aside(&transaction, |db| {
                         events::upsert_check(&mut statements, row)?;
@@ -201,7 +229,14 @@ impl Control {
                     };
                     self.kv.apply(&transaction, statements, op)
                 }
-                Work::Barrier => Ok(()),
+                Work::Flip(kept, alert) => {
+                    events = true;
+                    flipped.extend(kept.changed());
+                    flip(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?
+                }
+                Work::Outbox(open) => outbox::keep_open(&transaction, *open),
+                Work::Told(told) => outbox::keep_told(&transaction, told),
+                Work::Barrier | Work::Owed => Ok(()),
             };
             self.alone(index, outcome, failures)?;
         }
@@ -230,6 +265,22 @@ impl Control {
         transaction.commit()
     }
 
+    /// Keeps the flips of a batch that failed. The queue's timer sees to it that there is another batch soon.
+    fn owe(&mut self, batch: &mut [Entry<Work>]) {
+        for entry in batch {
+            if self.owed.len() >= OWED {
+                return;
+            }
+            entry.work = match std::mem::replace(&mut entry.work, Work::Owed) {
+                Work::Flip(kept, alert) => {
+                    self.owed.push((kept, alert));
+                    continue;
+                }
+                other => other,
+            };
+        }
+    }
+
     /// Keeps a failure to its entry, unless SQLite gave the whole transaction up (disk full, I/O error).
     fn alone(&self, index: usize, outcome: rusqlite::Result<()>, failures: &mut Failures) -> rusqlite::Result<()> {
         match outcome {
@@ -250,6 +301,7 @@ impl Sink for Control {
         let written = self.transact(batch, failures).map_err(StoreError::sqlite("writing", &self.path));
         match &written {
             Ok(()) => {
+                self.owed.clear();
                 if let Err(error) = self.jobs.committed(&self.db).map_err(StoreError::sqlite("reading", &self.path)) {
                     tracing::error!("the queue can't read on: {error}");
                 }
@@ -257,10 +309,35 @@ impl Sink for Control {
             Err(error) => {
                 self.jobs.failed(jobs_of(batch), error);
                 self.kv.forget();
+                self.owe(batch);
             }
         }
         written
     }
+}
+
+/// A flip's rows, then its alert. The outer error is the disk's, and all of the batch's; the inner one is this flip's alone.
+fn flip(
+    db: &Connection,
+    jobs: &mut jobs::Writer,
+    statements: &mut events::Statements<'_>,
+    kept: &outbox::Kept,
+    alert: Option<&jobs::Told>,
+) -> rusqlite::Result<rusqlite::Result<()>> {
+    let rows = aside(db, |db| {
+        events::insert(statements, &kept.event)?;
+        if let Some(row) = &kept.check {
+            events::upsert_check(statements, row)?;
+            kept.change.iter().try_for_each(|change| changes::insert(db, &row.worker, &row.subject, change))?;
+        }
+        kept.told.iter().try_for_each(|told| outbox::keep_told(db, told))
+    });
+    match (&rows, alert) {
+        (Ok(()), Some(alert)) => jobs.alert(db, alert)?,
+        (Err(_), _) if db.is_autocommit() => return rows.map(Ok),
+        _ => {}
+    }
+    Ok(rows)
 }
 
 fn jobs_of(batch: &mut [Entry<Work>]) -> impl Iterator<Item = &mut jobs::Op> {

@@ -22,6 +22,7 @@ mod history;
 mod jobs;
 mod kv;
 mod marks;
+mod outbox;
 mod past;
 mod queue;
 mod reader;
@@ -63,6 +64,7 @@ pub use self::{
     jobs::*,
     kv::*,
     marks::Deployed,
+    outbox::{ALERTS, Flip, MAX_OPEN_ALERTS, Outbox, ToldRow},
     seams::{DesiredLog, Leases},
 };
 
@@ -271,6 +273,36 @@ impl Store {
     pub fn record_event(&self, event: EventRecord) {
         self.0.last_event.fetch_max(event.id, Ordering::Relaxed);
         self.0.control.record([control::Work::Event(Box::new(event))]);
+    }
+
+    /// An event with what must be kept with it or not at all. On a disk that takes no writes it is tried again.
+    pub fn record_flip(&self, event: EventRecord, flip: Flip) {
+        self.0.last_event.fetch_max(event.id, Ordering::Relaxed);
+        let Flip { check, change, alert, told } = flip;
+        let alert = alert.and_then(|alert| jobs::Told::address(&self.0.jobs, alert)).map(Box::new);
+        self.0.control.record([control::Work::Flip(Box::new(outbox::Kept { event, check, change, told }), alert)]);
+    }
+
+    /// Whether alerts are made, and for whom.
+    pub fn outbox(&self) -> &Outbox {
+        &self.0.jobs.outbox
+    }
+
+    /// Somebody takes alerts from now on, or nobody.
+    pub fn open_outbox(&self, open: bool) {
+        if self.outbox().set(open) {
+            self.0.control.record([control::Work::Outbox(open)]);
+        }
+    }
+
+    /// What was told of a worker, without a flip: it is gone.
+    pub fn record_told(&self, told: ToldRow) {
+        self.0.control.record([control::Work::Told(told)]);
+    }
+
+    /// What was told of workers that are in trouble.
+    pub async fn load_told(&self) -> Result<Vec<ToldRow>, StoreError> {
+        self.0.readers.control(self.0.control.clone(), outbox::told).await
     }
 
     /// The newest `limit` with id < `before`, oldest first.

@@ -25,6 +25,11 @@ pub(super) type Reply = oneshot::Sender<Result<(), StoreError>>;
 /// Roughly what an entry holds in memory.
 pub(super) trait Weigh {
     fn bytes(&self) -> usize;
+
+    /// The writer could not write it and has it still, to try again.
+    fn owed(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug)]

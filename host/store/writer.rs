@@ -61,6 +61,7 @@ fn answer<W: Weigh>(batch: Vec<Entry<W>>, whole: Result<(), StoreError>, failure
             (Ok(()), Some(error)) => Err(error),
             (Ok(()), None) => Ok(()),
         };
+        let outcome = if entry.work.owed() { Ok(()) } else { outcome };
         (entry.reply, outcome)
     });
     let (awaited, recorded): (Vec<_>, Vec<_>) = outcomes.partition(|(reply, _)| reply.is_some());

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     capability::{caller::Chain, log::Log},
-    facts::{InstanceMode, Level, TrapCause},
+    facts::{InstanceMode, Level, TrapCause, WorkerState},
     manifest::spec::RestartPolicy,
     worker::{Answer, Crash, Ended, Errand, Event, Handled, Instance},
 };
@@ -118,7 +118,7 @@ impl Lane {
             match self.instance(&deployed, None).await {
                 Ok(instance) => {
                     self.unit.facts.memory_peak.fetch_max(instance.memory_peak_bytes(), Ordering::Relaxed);
-                    self.replica.hold(Box::new(Held { instance, deployed }));
+                    self.replica.hold(Box::new(Held { instance, deployed: deployed.clone() }));
                 }
                 Err(ended) => return self.ended(*ended, &deployed, End::Start),
             }
@@ -127,6 +127,9 @@ impl Lane {
         cell.holding = keeps;
         cell.enter(Phase::Ready, self.services.clock.wall());
         drop(cell);
+        if keeps {
+            self.services.well(&self.unit, &deployed, true);
+        }
         self.unit.moved.notify_waiters();
         self.services.changed();
     }
@@ -252,6 +255,10 @@ impl Lane {
         if let Some(instance) = instance.filter(|_| cell.holding) {
             self.replica.hold(Box::new(Held { instance, deployed: deployed.clone() }));
         }
+        drop(cell);
+        if answer.is_ok() {
+            self.services.well(&self.unit, deployed, false);
+        }
     }
 
     /// A service's command, until it ends or a change is asked for: only that drops a running call.
@@ -319,12 +326,12 @@ impl Lane {
             }
             Verdict::Restart => {}
             Verdict::Quarantine { until } if failed => {
-                services.journal.event("worker.failed", Level::Error, Some(&unit.name), format!("{sentence}; {}", verb(until)));
+                services.alarm(&unit, deployed, WorkerState::Failed, &sentence, format!("{sentence}; {}", verb(until)));
                 services.tell(Fact::Failed { worker: unit.name.clone(), digest, reason: sentence });
             }
             Verdict::Quarantine { until } => {
                 let message = format!("quarantined after crashing too often: {sentence}; {}", verb(until));
-                services.journal.event("worker.quarantined", Level::Error, Some(&unit.name), message);
+                services.alarm(&unit, deployed, WorkerState::Quarantined, &sentence, message);
                 services.tell(Fact::Quarantined { worker: unit.name.clone(), digest });
             }
             Verdict::Stop => {

@@ -1,8 +1,9 @@
 //! Supervision: workers, their replicas and incarnations, and what happens when one crashes.
 //!
 //! `policy` decides (pure), `cell` is a replica's state machine (plain code under one lock), `lane` carries it out, `replica` is the way
-//! in, `unit` is one worker with its facts; `waits` knows who waits for whom. Nobody else enters an instance. Knows no manifests folder and no schedule.
+//! in, `unit` is one worker with its facts, `alarms` what people are told of it; `waits` knows who waits for whom. Nobody else enters an instance. Knows no manifests folder and no schedule.
 
+mod alarms;
 pub mod cell;
 mod directory;
 mod events;
@@ -31,6 +32,7 @@ use tokio::{
 
 pub use self::message::{JobEnd, JobSink, JobTicket};
 use self::{
+    alarms::Alarms,
     cell::{Control, Phase},
     directory::Registry,
     recorder::Recorder,
@@ -48,7 +50,7 @@ use crate::{
     facts::{Digest, Level, Name, ReplicaView, Why, WorkerView},
     journal::Journal,
     manifest::{spec::WorkerSpec, units::print_duration},
-    store::{Leases, Store, StoreError},
+    store::{Leases, Store, StoreError, ToldRow},
     worker::{Component, Engines},
 };
 
@@ -128,6 +130,7 @@ pub struct Services {
     /// What guests may ask of the host.
     capabilities: Arc<Capabilities>,
     waits: Waits,
+    alarms: Alarms,
     /// The topics that workers listen to.
     listeners: RwLock<BTreeMap<Name, Box<[String]>>>,
     events: AtomicU64,
@@ -150,8 +153,24 @@ impl Services {
     ) -> Self {
         let recorder = Recorder::start(Some(store.clone()), journal.clone(), clock);
         let (facts, changed) = (broadcast::channel(FACT_SLACK).0, watch::channel(0).0);
-        let (waits, listeners, events, closing) = Default::default();
-        Self { engines, clock, journal, checks, store, recorder, facts, changed, capabilities, waits, listeners, events, closing, jitter }
+        let (waits, alarms, listeners, events, closing) = Default::default();
+        Self {
+            engines,
+            clock,
+            journal,
+            checks,
+            store,
+            recorder,
+            facts,
+            changed,
+            capabilities,
+            waits,
+            alarms,
+            listeners,
+            events,
+            closing,
+            jitter,
+        }
     }
 
     fn changed(&self) {
@@ -198,6 +217,11 @@ impl Supervisor {
         supervisor
     }
 
+    /// What was told of workers in trouble before the host stopped. Comes before the workers.
+    pub fn recall(&self, told: Vec<ToldRow>) {
+        self.services.alarms.recall(told);
+    }
+
     /// Starts a worker that wasn't there.
     pub fn create(&self, deployment: Deployment, outbound: Arc<Outbound>) {
         let deployed = deployed(deployment, outbound, &self.services);
@@ -213,6 +237,7 @@ impl Supervisor {
         let Some(unit) = self.unit(&deployment.spec.name) else { return self.create(deployment, outbound) };
         let deployed = deployed(deployment, outbound, &self.services);
         unit.set_deployed(deployed.clone());
+        self.services.alarms.renew(&unit.name);
         self.listen(&unit.name, &deployed.run().topics);
         for replica in unit.replicas() {
             replica.redeploy(&unit, &self.services, &deployed);
@@ -243,6 +268,7 @@ impl Supervisor {
     pub fn remove(&self, name: &str) {
         let removed = self.units.write().unwrap_or_else(PoisonError::into_inner).remove(name);
         let Some(unit) = removed else { return };
+        self.services.forget_alarm(&unit.name);
         self.listen(&unit.name, &[]);
         for replica in unit.take_replicas() {
             replica.ask(&unit, &self.services, Control::Remove);

@@ -42,6 +42,7 @@ fn every_endpoint_is_described() {
     let mut expected = vec![
         "DELETE /api/v1/kv/{bucket}/{key}",
         "DELETE /api/v1/workers/{name}",
+        "GET /api/v1/alerts",
         "GET /api/v1/checks",
         "GET /api/v1/checks/history",
         "GET /api/v1/events",
@@ -79,6 +80,7 @@ fn every_endpoint_is_described() {
         "GET /readyz",
         "GET /status",
         "GET /status.json",
+        "POST /api/v1/alerts/test",
         "POST /api/v1/apply",
         "POST /api/v1/diff",
         "POST /api/v1/jobs/{id}/ack",
@@ -135,6 +137,8 @@ fn every_endpoint_is_described() {
         "LimiterView",
         "ReplicaView",
         "Payload",
+        "Alert",
+        "AlertsView",
     ] {
         assert!(schemas.contains_key(name), "{name} has no schema");
     }

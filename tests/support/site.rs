@@ -11,8 +11,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use http_body_util::{BodyExt, Full};
+use hyper::{HeaderMap, Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, runtime::Runtime};
 
@@ -33,6 +33,21 @@ pub struct Shared {
     pub location: Mutex<Option<String>>,
     /// Paths and Host headers seen, oldest first.
     pub seen: Mutex<Vec<String>>,
+    /// What was sent here, oldest first.
+    pub posts: Mutex<Vec<Post>>,
+}
+
+/// A request with a body.
+#[derive(Clone)]
+pub struct Post {
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Post {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON: {error}\n{}", String::from_utf8_lossy(&self.body)))
+    }
 }
 
 impl Site {
@@ -68,6 +83,10 @@ impl Site {
 
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    pub fn posts(&self) -> Vec<Post> {
+        self.shared.posts.lock().unwrap().clone()
     }
 
     pub fn connections(&self) -> usize {
@@ -108,6 +127,11 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
     let delay = shared.delay_ms.load(Ordering::SeqCst);
     if delay > 0 {
         tokio::time::sleep(Duration::from_millis(delay)).await;
+    }
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
+    if !body.is_empty() {
+        shared.posts.lock().unwrap().push(Post { headers: head.headers, body });
     }
     let mut response = Response::builder().status(shared.status.load(Ordering::SeqCst));
     if let Some(location) = shared.location.lock().unwrap().as_ref() {

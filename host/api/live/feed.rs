@@ -188,7 +188,7 @@ impl Feed {
             problems: state.fleet.problems(),
             store_dropped: state.store.dropped(),
             traps_today: state.store.traps_on_day(state.clock.wall()).unwrap_or_default(),
-            alerts: false,
+            alerts: state.store.outbox().is_open(),
             maintenance: state.checks.open_windows(),
             cut_off: state.checks.cut_off().map(CutOffView::from),
         });

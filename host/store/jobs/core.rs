@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    store::{StoreError, Surroundings, control, queue::Queue, rows::timestamp},
+    store::{StoreError, Surroundings, control, outbox::Outbox, queue::Queue, rows::timestamp},
 };
 
 #[derive(Debug)]
@@ -34,10 +34,18 @@ pub(in crate::store) struct Core {
     /// When the timer goes next, on the time line.
     pub(super) alarm: watch::Sender<Option<i64>>,
     pub(super) timer: AtomicBool,
+    pub(in crate::store) outbox: Outbox,
 }
 
 impl Core {
-    pub(super) fn new(memory: Memory, writer: Arc<Queue<control::Work>>, surroundings: Surroundings, skew: i64, wake: Option<i64>) -> Self {
+    pub(super) fn new(
+        memory: Memory,
+        writer: Arc<Queue<control::Work>>,
+        surroundings: Surroundings,
+        skew: i64,
+        wake: Option<i64>,
+        outbox: Outbox,
+    ) -> Self {
         let Surroundings { clock, jitter } = surroundings;
         let timeline = Timeline::new(clock.now(), clock.wall(), skew);
         Self {
@@ -49,6 +57,7 @@ impl Core {
             skew: AtomicI64::new(skew),
             alarm: watch::Sender::new(wake),
             timer: AtomicBool::new(false),
+            outbox,
         }
     }
 

@@ -7,12 +7,14 @@
 //! | file | what it does |
 //! |---|---|
 //! | `handle` | the calls: checks what is handed over, takes leases, asks the writer |
+//! | `alerts` | alerts of flips and of jobs given up |
 //! | `core`, `memory` | what is shared: windows, leases, counts, who waits |
 //! | `window`, `policy`, `timeline` | pure: which jobs are in memory, what becomes of one, what time it is |
 //! | `op`, `writer`, `sweep`, `undo` | a batch's work: hot path; slices and the rest; a failed commit |
 //! | `rows`, `views` | the tables, as statements; as a person sees them |
 //! | `timer` | the one timer |
 
+mod alerts;
 mod core;
 mod handle;
 mod memory;
@@ -36,7 +38,12 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use self::writer::MAX_OPEN_JOBS;
-pub(super) use self::{core::Core, op::Op, rows::STEP, writer::Writer};
+pub(super) use self::{
+    core::Core,
+    op::{Op, Told},
+    rows::STEP,
+    writer::Writer,
+};
 
 use super::StoreError;
 use crate::facts::{JobState, JobView, QueueView};

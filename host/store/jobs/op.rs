@@ -87,6 +87,20 @@ pub(in crate::store) struct Lease {
     pub reply: Reply<Vec<LeasedJob>>,
 }
 
+/// An alert on its way into its queue, with the rows of its flip.
+#[derive(Debug)]
+pub(in crate::store) struct Told {
+    pub queue: QueueId,
+    pub job: NewJob,
+    pub moment: Moment,
+}
+
+impl Told {
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.job.payload.len()
+    }
+}
+
 /// Goes over the table in slices, each a batch's part.
 #[derive(Debug)]
 pub(in crate::store) struct Purge {

@@ -153,10 +153,12 @@ impl Writer {
         if stand.state == JobState::Running {
             self.batch.effects.push(Effect::Ended { id: stand.id, attempt: stand.attempts, back: None });
             if stand.attempts >= self.core.memory().terms(queue, stand.terms).max_attempts {
-                rows::turn(db, seq, JobState::Dead, None, moment.wall, Some("the lease of the last attempt ran out"))?;
+                let reason = "the lease of the last attempt ran out";
+                rows::turn(db, seq, JobState::Dead, None, moment.wall, Some(reason))?;
                 self.counted(queue, Some(JobState::Running), Some(JobState::Dead));
                 self.sum(queue).finished += 1;
                 self.batch.effects.push(Effect::Over(stand.id));
+                self.given_up(db, queue, stand.id, stand.attempts.saturating_sub(stand.terms.uncounted), reason, moment)?;
                 return Ok(());
             }
             rows::turn(db, seq, JobState::Waiting, None, moment.wall, Some("the lease ran out"))?;

@@ -22,7 +22,11 @@ use super::{
 };
 use crate::{
     facts::JobState,
-    store::{StoreError, Surroundings, control, queue::Queue},
+    store::{
+        StoreError, Surroundings, control,
+        outbox::{self, Outbox},
+        queue::Queue,
+    },
 };
 
 /// Jobs of one queue that are not over.
@@ -100,7 +104,7 @@ impl Writer {
         let skew = rows::skew(db)?;
         let memory = Memory::new(rows::queues(db)?, rows::running(db)?);
         let wake = soonest(rows::next_wakes(db)?);
-        let core = Arc::new(Core::new(memory, writer, surroundings, skew, wake));
+        let core = Arc::new(Core::new(memory, writer, surroundings, skew, wake, Outbox::new(outbox::was_open(db)?)));
         timer::ensure(&core);
         let moment = core.moment();
         Ok(Self { core, next_seq: rows::last_seq(db)? + 1, skew, moment, batch: Batch::default() })
@@ -188,7 +192,7 @@ impl Writer {
         Ok(())
     }
 
-    fn add(&mut self, db: &Connection, jobs: Vec<Addressed>, moment: Moment) -> rusqlite::Result<Vec<Pushed>> {
+    pub(super) fn add(&mut self, db: &Connection, jobs: Vec<Addressed>, moment: Moment) -> rusqlite::Result<Vec<Pushed>> {
         self.batch.wrote = true;
         jobs.into_iter()
             .map(|(queue, job)| {
@@ -287,6 +291,10 @@ impl Writer {
         if state.over() {
             self.sum(queue).finished += 1;
             self.batch.effects.push(Effect::Over(id));
+        }
+        if state == JobState::Dead {
+            let tries = finish.tally.attempts.saturating_sub(finish.tally.uncounted);
+            self.given_up(db, queue, id, tries, finish.verdict.error.as_deref().unwrap_or_default(), moment)?;
         }
         self.add(db, std::mem::take(&mut finish.pushes), moment)?;
         self.answer(&mut finish.reply, Finished::Recorded(state));
