@@ -129,7 +129,7 @@ function SwitchOn() {
       <p>A worker that takes the queue <code>alerts</code> sends them; the plugin <code>notifier</code> is made for it. Choose where they go:</p>
       <div class="scroll-x"><${Choice} label="Where alerts go" value=${kind} onChange=${setKind} options=${Object.entries(NOTIFIER).map(([id, { title }]) => ({ id, text: title }))} /></div>
       <p class="dim">${NOTIFIER[kind].text}</p>
-      <${Block} label="Manifest of the notifier" text=${NOTIFIER[kind].toml} />
+      <${Block} label="Manifest of the notifier" columns text=${NOTIFIER[kind].toml} />
       ${may() && html`<p><${LinkButton} kind="primary" icon="edit" href=${`${link("edit", "new")}?template=notifier-${kind}`}>Edit and apply it here<//></p>`}
     </div>
   <//>`;

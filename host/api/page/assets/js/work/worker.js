@@ -166,7 +166,7 @@ export function ManifestTab({ worker }) {
         ${may() && isMonitor(worker) && html`<${LinkButton} small href=${link("monitors", worker.name)}>Edit as a form<//>`}
         <${LinkButton} small icon=${may() ? "edit" : "files"} href=${`${link("edit", data.file)}?line=${data.line}`}>${may() ? "Edit the file" : "See the file"}<//>`}>
       ${data.item && html`<p class="dim below-head">This is the item's own table. Triggers, grants and what all items share stand in the table of <span class="mono">${parent}</span>.</p>`}
-      <${Block} label="Manifest" text=${data.text} />
+      <${Block} label="Manifest" columns text=${data.text} />
     <//>`}
   <//>`;
 }
