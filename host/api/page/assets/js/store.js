@@ -157,7 +157,8 @@ function putCheck(row, quiet) {
   if (quiet) return;
   const flip = !before || before.status !== row.status;
   if (flip || before.group !== row.group || before.title !== row.title) store.flips++;
-  light("checks", key, flip);
+  // A new result lights its row; a share that drifts with the clock doesn't.
+  if (flip || before.last !== row.last) light("checks", key, flip);
 }
 
 function putWorker(row, quiet) {

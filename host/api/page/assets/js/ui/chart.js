@@ -78,16 +78,19 @@ export function unseen(points, from, until) {
   return out;
 }
 
-/** Stretches with time down or degraded; neighbours of a kind are one. */
+/** Stretches with time down or degraded, and how much of it in seconds; neighbours of a kind are one. */
 export function notUp(points) {
   const out = [];
   for (const point of points) {
     if (!point.down_ms && !point.degraded_ms) continue;
     const from = Date.parse(point.at) / 1000;
     const down = point.down_ms > 0;
+    const bad_s = (down ? point.down_ms : point.degraded_ms) / 1000;
     const last = out.at(-1);
-    if (last && last.down === down && from <= last.until + 1) last.until = from + point.span_s;
-    else out.push({ from, until: from + point.span_s, down });
+    if (last && last.down === down && from <= last.until + 1) {
+      last.until = from + point.span_s;
+      last.bad_s += bad_s;
+    } else out.push({ from, until: from + point.span_s, down, bad_s });
   }
   return out;
 }
@@ -123,10 +126,11 @@ function shade(data) {
     ctx.save();
     const lines = hatch(ctx, css("--line-strong"));
     for (const [from, until] of unseen(data.points, data.from, data.until)) block(from, until, lines, top, height);
-    for (const { from, until, down } of notUp(data.points)) {
+    for (const { from, until, down, bad_s } of notUp(data.points)) {
       const fill = css(down ? "--bad-fill" : "--warn-fill");
       const strip = (down ? STRIP : STRIP / 2) * ratio;
-      ctx.globalAlpha = 0.16;
+      // A moment of a long span is shaded lightly.
+      ctx.globalAlpha = 0.06 + 0.14 * Math.min(1, bad_s / (until - from));
       block(from, until, fill, top, height);
       ctx.globalAlpha = 1;
       block(from, until, fill, top + height - strip, strip);

@@ -63,7 +63,10 @@ function TestOutcome({ test }) {
   }
   if (late) return html`<${Notice} tone="warn" title="Still not delivered after a minute" live><p class="wrap-any">${job?.last_error ?? "It waits in the queue: does its worker run?"}</p>${see}<//>`;
   const word = !job ? "is on its way" : job.state === "running" ? "is being sent" : job.last_error ? "failed and is tried again" : "waits for its turn";
-  return html`<div class="notice tone-info" role="status"><span class="spinner"></span><div class="grow"><p>The test ${word}…</p>${job?.last_error && html`<p class="dim wrap-any">${job.last_error}</p>`}</div></div>`;
+  return html`<div class="notice tone-info" role="status">
+    <span class="spinner"></span>
+    <div class="grow"><p>The test ${word}…</p>${job?.last_error && html`<p class="dim wrap-any">${job.last_error}</p>`}</div>
+  </div>`;
 }
 
 /** States that have a shape of their own; anything else is told by the alert's kind. */
@@ -110,8 +113,12 @@ function Recent({ recent, now }) {
         ${alert.attempts > 1 && html`<p class="dim">${plural(alert.attempts, "attempt")}</p>`}`,
     },
   ];
-  const none = html`<${Empty} icon="alerts" title="No alert yet">One is sent when a check goes down or comes back, a worker is quarantined or fails, a job is dead, or a certificate is about to end.<//>`;
-  return html`<${Section} title="Recent alerts" flush class="cards"><${Table} caption="Recent alerts, newest first" columns=${columns} rows=${recent} rowKey=${(alert) => alert.id} empty=${none} /><//>`;
+  const none = html`<${Empty} icon="alerts" title="No alert yet">
+    One is sent when a check goes down or comes back, a worker is quarantined or fails, a job is given up, or a certificate nears its end.
+  <//>`;
+  return html`<${Section} title="Recent alerts" flush class="cards">
+    <${Table} caption="Recent alerts, newest first" columns=${columns} rows=${recent} rowKey=${(alert) => alert.id} empty=${none} />
+  <//>`;
 }
 
 /** What to do so that alerts are sent. */
@@ -122,7 +129,7 @@ function SwitchOn() {
       <p>A worker that takes the queue <code>alerts</code> sends them; the plugin <code>notifier</code> is made for it. Choose where they go:</p>
       <div class="scroll-x"><${Choice} label="Where alerts go" value=${kind} onChange=${setKind} options=${Object.entries(NOTIFIER).map(([id, { title }]) => ({ id, text: title }))} /></div>
       <p class="dim">${NOTIFIER[kind].text}</p>
-      <${Block} label="Manifest of the notifier" text=${NOTIFIER[kind].toml} />
+      <${Block} label="Manifest of the notifier" columns text=${NOTIFIER[kind].toml} />
       ${may() && html`<p><${LinkButton} kind="primary" icon="edit" href=${`${link("edit", "new")}?template=notifier-${kind}`}>Edit and apply it here<//></p>`}
     </div>
   <//>`;
@@ -140,9 +147,11 @@ function Standing({ alerts, test }) {
     <div class="standing-mark tone-ok"><${StatusMark} of="up" size=${22} /></div>
     <div class="grow">
       <p class="standing-title">Alerts are on</p>
-      <p class="dim">${workers.length === 0 ? "Taken from outside this host." : "Sent by "}${workers.map((name, n) => html`${n > 0 && ", "}<a class="text-link mono" href=${link("workers", name)}>${name}</a>`)}${workers.length > 0 && "."}
+      <p class="dim">
+        ${workers.length === 0 ? "Taken from outside this host." : html`Sent by ${workers.map((name, n) => html`${n > 0 && ", "}<a class="text-link mono" href=${link("workers", name)}>${name}</a>`)}.`}
         ${leftOut > 0 && html` <strong>${plural(leftOut, "alert")} left out</strong>, because too many waited.`}
-        ${queue && html` ${behind > 0 ? html`<strong>${plural(behind, "alert")} on the way</strong>` : "None on the way"}${queue.dead > 0 && html`, <a class="text-link" href=${`${link("queues", QUEUE)}?state=dead`}>${queue.dead} given up</a>`}.`}
+        ${behind > 0 ? html` <strong>${plural(behind, "alert")} on the way</strong>.` : " None on the way."}
+        ${queue?.dead > 0 && html` <a class="text-link" href=${`${link("queues", QUEUE)}?state=dead`}>${plural(queue.dead, "alert")} given up</a>.`}
       </p>
     </div>
     ${may() && html`<${Button} icon="alerts" busy=${test.busy} onClick=${test.start}>Send a test<//>`}

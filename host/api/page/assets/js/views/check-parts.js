@@ -35,11 +35,12 @@ export function Phases({ phases }) {
   )}<li class="end">Total <span class="dim">${latency(phases.total_ms ?? sum)}</span></li></ul></div>`;
 }
 
-/** "99.95 % of the 82 % of the time that was seen" */
-export function UptimeWords({ uptime, coverage }) {
+/** "99.95 % of the 82 % of the time that was seen"; of what is young: "of the 12 min that were seen". `span`: the whole, in ms. */
+export function UptimeWords({ uptime, coverage, span }) {
   if (uptime === null || uptime === undefined) return html`<span class="dim">nothing seen yet</span>`;
   if (coverage >= 0.9995) return html`<strong>${percent(uptime)}</strong> of the time`;
-  return html`<strong>${percent(uptime)}</strong> <span class="dim">of the ${percent(coverage)} of the time that was seen</span>`;
+  const seen = coverage < 0.5 ? `${duration(coverage * span)} that were seen` : `${percent(coverage)} of the time that was seen`;
+  return html`<strong>${percent(uptime)}</strong> <span class="dim">of the ${seen}</span>`;
 }
 
 export function Changes({ changes, now }) {

@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { del, get, may, post, query as ask, seg } from "../api.js";
 import { date, dateTime, latency, millis, percent, plural, since } from "../format.js";
 import { link, navigate, setQuery } from "../router.js";
-import { hostNow, keyOf, nameOf, store, useNow, useStore } from "../store.js";
+import { keyOf, nameOf, store, useNow, useStore } from "../store.js";
 import { useTitle } from "../title.js";
 import { BarsWalk } from "../ui/bars.js";
 import { linesFor, LatencyChart } from "../ui/chart.js";
@@ -15,24 +15,14 @@ import { act, toast, toastError } from "../ui/toast.js";
 import { Changes, Figures, LastFailure, phaseParts, Phases, UptimeWords } from "./check-parts.js";
 
 const RANGES = [
-  { id: "1h", text: "1 h", again: 15_000, words: "the last hour", ms: 3_600_000 },
-  { id: "24h", text: "24 h", again: 60_000, words: "the last 24 hours", ms: 86_400_000 },
-  { id: "30d", text: "30 d", again: 600_000, words: "the last 30 days", ms: 30 * 86_400_000 },
-  { id: "1y", text: "1 y", again: 600_000, words: "the last year", ms: 365 * 86_400_000 },
+  { id: "1h", text: "1 h", again: 15_000, words: "the last hour" },
+  { id: "24h", text: "24 h", again: 60_000, words: "the last 24 hours" },
+  { id: "30d", text: "30 d", again: 600_000, words: "the last 30 days" },
+  { id: "1y", text: "1 y", again: 600_000, words: "the last year" },
 ];
 const CERTIFICATE_SOON = 14;
 /** The share of a day below which a check is young. */
 const YOUNG = 0.06;
-
-/** A host that has no /detail yet still has the history. */
-async function olderDetail(worker, subject, range) {
-  const until = new Date(hostNow()).toISOString();
-  const from = new Date(hostNow() - range.ms).toISOString();
-  const resolution = range.id === "1h" || range.id === "24h" ? "minute" : range.id === "30d" ? "hour" : "day";
-  const [points, checks] = await Promise.all([get(`checks/history${ask({ worker, subject, from, until, resolution })}`), get(`checks${ask({ worker })}`)]);
-  const check = checks.find((one) => one.subject === subject) ?? null;
-  return { check, from, until, summary: null, points, changes: [], marks: [], failure: null };
-}
 
 /** The past of a check; asked for again every so often, and at once when it changes its state. */
 function usePast(worker, subject, range, status) {
@@ -44,13 +34,7 @@ function usePast(worker, subject, range, status) {
       // Gone, or not there yet: nothing to ask for.
       if (!store.checks.has(keyOf(worker, subject))) return;
       try {
-        let data;
-        try {
-          data = await get(`checks/detail${ask({ worker, subject, range: range.id })}`);
-        } catch (error) {
-          if (error.status !== 404 || !store.checks.has(keyOf(worker, subject))) throw error;
-          data = await olderDetail(worker, subject, range);
-        }
+        const data = await get(`checks/detail${ask({ worker, subject, range: range.id })}`);
         if (!over) set({ data, error: null, range: range.id });
       } catch (error) {
         if (!over) set((was) => ({ data: was.data, error, range: was.range }));
@@ -125,7 +109,7 @@ function Now({ row, check, now }) {
     ["Last result", html`<${Ago} at=${row.last} none="waiting for the first" />`],
     ["Latency", latency(row.latency_ms)],
     ["Confirming", row.confirming ? `${plural(row.confirming, "result")} against “${row.status}” so far` : null],
-    ["Uptime 24 h", html`<${UptimeWords} uptime=${row.uptime} coverage=${row.coverage} />`],
+    ["Uptime 24 h", html`<${UptimeWords} uptime=${row.uptime} coverage=${row.coverage} span=${86_400_000} />`],
     ["Certificate", row.certificate && html`<${Certificate} ends=${row.certificate} now=${now} />`],
     ["Address", evidence?.address && html`<${Mono}>${evidence.address}<//>`],
     ["HTTP status", evidence?.http_status],
@@ -148,13 +132,15 @@ function told(range, data) {
 
 function Past({ past, range, onRange }) {
   const { data, error } = past;
+  // While another range is on its way, the words stay with what is shown.
+  const shown = RANGES.find((one) => one.id === past.range) ?? range;
   // Oldest first, as they stand in the chart.
   const marks = useMemo(() => [...(data?.marks ?? [])].reverse(), [data]);
   const lines = useMemo(() => linesFor(data?.points ?? []), [data]);
   const body = () => {
     if (!data) return error ? html`<${Notice} tone="bad" title="The past could not be read"><p>${error.message}</p><//>` : html`<${Spinner} />`;
-    if (!data.points.length) return html`<${Empty} icon="clock" title="Nothing seen in ${range.words}">The line begins with the first result.<//>`;
-    return html`<${LatencyChart} points=${data.points} marks=${marks} from=${Date.parse(data.from) / 1000} until=${Date.parse(data.until) / 1000} label=${told(range, data)} />
+    if (!data.points.length) return html`<${Empty} icon="clock" title=${`Nothing seen in ${shown.words}`}>The line begins with the first result.<//>`;
+    return html`<${LatencyChart} points=${data.points} marks=${marks} from=${Date.parse(data.from) / 1000} until=${Date.parse(data.until) / 1000} label=${told(shown, data)} />
       ${marks.length > 0 && html`<ol class="marks">${marks.map((mark, n) => html`<li key=${`${mark.at}${n}`}><span class="mark-no" aria-hidden="true">${n + 1}</span>
         <span><time class="dim" datetime=${mark.at}>${dateTime(mark.at)}</time> <span class="wrap-any">${mark.text}</span></span></li>`)}</ol>`}
       <div class="row legend dim"><span class="key key-down"></span>down <span class="key key-degraded"></span>degraded <span class="key key-unseen"></span>not seen</div>
@@ -168,7 +154,7 @@ function Past({ past, range, onRange }) {
         <div><dt>Seen</dt><dd>${percent(summary.coverage)}</dd></div>
         <div><dt>p50</dt><dd>${latency(summary.latency?.p50_ms)}</dd></div><div><dt>p95</dt><dd>${latency(summary.latency?.p95_ms)}</dd></div>
         <div><dt>p99</dt><dd>${latency(summary.latency?.p99_ms)}</dd></div><div><dt>Max</dt><dd>${latency(summary.latency?.max_ms)}</dd></div></dl>
-        <p class="dim">Over ${range.words}: up <${UptimeWords} uptime=${summary.uptime} coverage=${summary.coverage} />, by ${plural(summary.results, "result")}.</p>`}
+        <p class="dim">Over ${shown.words}: up <${UptimeWords} uptime=${summary.uptime} coverage=${summary.coverage} span=${Date.parse(data.until) - Date.parse(data.from)} />, by ${plural(summary.results, "result")}.</p>`}
       ${body()}
     </div></section>`;
 }

@@ -54,7 +54,13 @@ function Filters({ query, rooms }) {
     <${Search} label="Search events" placeholder="Message, kind or worker" value=${query.get("q") ?? ""} onInput=${(q) => setQuery({ q })} />
     ${select("level", "Least level", [["", "All levels"], ["warn", "Warnings and errors"], ["error", "Errors only"]])}
     ${select("kind", "Kind", [["", "All kinds"], ...rooms.map((room) => [room, room])])}
-    ${query.get("worker") && html`<span class="chip">worker <span class="mono">${query.get("worker")}</span> <${Button} kind="quiet" small icon="close" label="Show all workers" onClick=${() => setQuery({ worker: null })} /></span>`}
+    ${
+      query.get("worker") &&
+      html`<span class="chip">
+        worker <span class="mono">${query.get("worker")}</span>
+        <${Button} kind="quiet" small icon="close" label="Show all workers" onClick=${() => setQuery({ worker: null })} />
+      </span>`
+    }
   </div>`;
 }
 

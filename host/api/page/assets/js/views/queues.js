@@ -61,7 +61,10 @@ function columns(now) {
       cell: (queue) =>
         queue.workers.length === 0
           ? html`<span class="faint">none</span>`
-          : html`<span class="queue-workers">${queue.workers.slice(0, 2).map((name, n) => html`${n > 0 && ", "}<a class="mono" href=${link("workers", name)}>${name}</a>`)}${queue.workers.length > 2 && ` and ${queue.workers.length - 2} more`}</span>`,
+          : html`<span class="queue-workers">
+              ${queue.workers.slice(0, 2).map((name, n) => html`${n > 0 && ", "}<a class="mono" href=${link("workers", name)}>${name}</a>`)}
+              ${queue.workers.length > 2 && ` and ${queue.workers.length - 2} more`}
+            </span>`,
     },
     { id: "limiter", head: "Limiter", hide: "phone", class: "hide-mid", cell: (queue) => (queue.limiter ? html`<span class="mono">${queue.limiter}</span>` : html`<span class="faint">none</span>`) },
   ];

@@ -4,7 +4,7 @@
 import { html, useState } from "../lib.js";
 import { del, post, query, seg } from "../api.js";
 import { confirm, Dialog } from "../ui/dialog.js";
-import { act, toast, toastError } from "../ui/toast.js";
+import { act, toast } from "../ui/toast.js";
 import { Button, Field } from "../ui/parts.js";
 import { planned } from "./plan.js";
 
@@ -93,14 +93,4 @@ export function ScaleDialog({ worker, onClose }) {
       <//>
     </form>
   <//>`;
-}
-
-/** Everything that can't be undone by itself runs through here, so that a refusal is always said. */
-export async function quietly(promise) {
-  try {
-    return await promise;
-  } catch (error) {
-    toastError(error);
-    return null;
-  }
 }

@@ -4,7 +4,7 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
 import { may } from "../api.js";
 import { link, navigate } from "../router.js";
-import { Button, Field, LinkButton, Notice } from "../ui/parts.js";
+import { Button, Field, LinkButton, Notice, Section } from "../ui/parts.js";
 import { confirm } from "../ui/dialog.js";
 import { toast } from "../ui/toast.js";
 import { plural } from "../format.js";
@@ -58,6 +58,13 @@ function Conflict({ error, name, onReload, onRebase }) {
     ${error.hint && html`<p class="dim wrap-any">${error.hint}</p>`}
     <p class="dim">If ${name} changed meanwhile: take the newer text and lose yours, or keep yours and see what it would do to the newer one.</p>
     <div class="row"><${Button} small onClick=${onRebase}>Keep mine, look again<//><${Button} small kind="danger" onClick=${onReload}>Take the newer text<//></div>
+  <//>`;
+}
+
+function Failed({ error }) {
+  return html`<${Notice} tone="bad" title="It could not be done" live>
+    <p class="wrap-any">${error.message}</p>
+    ${error.hint && html`<p class="dim wrap-any">${error.hint}</p>`}
   <//>`;
 }
 
@@ -163,7 +170,8 @@ export function EditFile({ file, isNew = false, taken = new Set(), line = 0, pro
     }
     <div class=${problems.length > 0 || review.plan ? "edit-split" : ""}>
       <section class="panel edit-panel" aria-label="The text">
-        <${Editor} id="manifest" label=${`Text of ${name}`} value=${text} stamp=${stamp} onInput=${onInput} marks=${marks} area=${area} onReview=${onReview} readOnly=${!may()} />
+        <${Editor} id="manifest" label=${`Text of ${name}`} value=${text} stamp=${stamp} onInput=${onInput} marks=${marks} area=${area}
+          onReview=${onReview} readOnly=${!may()} />
         <div class="edit-foot">
           ${may() ? html`<${EditorKeys} id="manifest" />` : html`<p class="dim editor-keys" id="manifest-keys">This session only reads.</p>`}
           <span class="dim end" role="status">${[text === saved && !isNew ? "As on disk" : STATES[check.state], problems.length > 0 && plural(problems.length, "problem")].filter(Boolean).join(", ")}</span>
@@ -185,11 +193,17 @@ export function EditFile({ file, isNew = false, taken = new Set(), line = 0, pro
               </div>
             </section>`
           }
-          ${problems.length > 0 && html`<section class="panel" aria-label="Problems"><div class="panel-head"><h2>${plural(problems.length, "problem")}</h2></div><div class="body"><${Problems} problems=${problems} file=${name} onGo=${(problem) => goTo(area.current, problem.line, problem.column)} /></div></section>`}
+          ${
+            problems.length > 0 &&
+            html`<${Section} title=${plural(problems.length, "problem")}>
+              <${Problems} problems=${problems} file=${name} onGo=${(problem) => goTo(area.current, problem.line, problem.column)} />
+            <//>`
+          }
         </div>`
       }
     </div>
-    ${other && (other.status === 409 ? html`<${Conflict} error=${other} name=${name} onReload=${onReload} onRebase=${onRebase} />` : html`<${Notice} tone="bad" title="It could not be done" live><p class="wrap-any">${other.message}</p>${other.hint && html`<p class="dim">${other.hint}</p>`}<//>`)}
+    ${other?.status === 409 && html`<${Conflict} error=${other} name=${name} onReload=${onReload} onRebase=${onRebase} />`}
+    ${other && other.status !== 409 && html`<${Failed} error=${other} />`}
     ${
       may() &&
       !review.plan &&

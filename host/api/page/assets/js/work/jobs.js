@@ -112,7 +112,13 @@ export function JobList({ queue, state }) {
       const rows = [...jobs, ...extra.jobs.filter((job) => !seen.has(job.id))];
       const full = jobs.length === PAGE && !extra.done;
       return html`<${Table} caption=${`${state} jobs of ${queue.name}`} columns=${columns} rows=${rows} rowKey=${(job) => job.id} empty=${html`<p class="dim none">No job is ${state}.</p>`} />
-        ${full && html`<p class="more"><${Button} busy=${extra.busy} onClick=${() => older(rows.at(-1).id)}>Show more<//> <span class="dim">${count(rows.length)} of ${count(queue[state])}</span></p>`}`;
+        ${
+          full &&
+          html`<p class="more">
+            <${Button} busy=${extra.busy} onClick=${() => older(rows.at(-1).id)}>Show more<//>
+            <span class="dim">${count(rows.length)} of ${count(queue[state])}</span>
+          </p>`
+        }`;
     }}
   <//>`;
 }

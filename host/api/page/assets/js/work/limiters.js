@@ -17,7 +17,7 @@ export function perSecond(rate) {
 }
 
 /** A number with as many digits as it takes to see what it is. */
-export function perSecondText(value) {
+function perSecondText(value) {
   if (value === 0) return "0/s";
   if (value >= 100) return `${count(value)}/s`;
   if (value >= 0.1) return `${Number(value.toFixed(2))}/s`;
@@ -87,14 +87,17 @@ function Control({ limiter }) {
     <label for=${id}>Rate</label>
     <div class="rate-row">
       <${Button} small label=${`÷2: halve the rate of ${limiter.name}`} onClick=${() => change(scaled(text, 0.5))}>÷2<//>
-      <input id=${id} class="input mono" value=${text} size="7" autocomplete="off" spellcheck=${false} aria-invalid=${error ? "true" : undefined}
+      <input id=${id} class="input mono" value=${text} size="7" autocomplete="off" spellcheck="false" aria-invalid=${error ? "true" : undefined}
         aria-describedby=${`${id}-hint ${id}-error`} onInput=${(event) => change(event.currentTarget.value)} />
       <${Button} small label=${`×2: double the rate of ${limiter.name}`} onClick=${() => change(scaled(text, 2))}>×2<//>
       <${Button} type="submit" kind="primary" small busy=${busy} disabled=${!touched}>Set<//>
       ${touched && html`<${Button} kind="quiet" small onClick=${() => change(limiter.rate)}>Keep ${limiter.rate}<//>`}
     </div>
     <p class="field-error" id=${`${id}-error`} aria-live="polite">${error}</p>
-    <p class="field-hint" id=${`${id}-hint`}>Permits in a span: 6/s, 600/m, 1/2s. In force at once, for those who wait too, and written into <span class="mono wrap-any">${limiter.file}:${limiter.line}</span>.</p>
+    <p class="field-hint" id=${`${id}-hint`}>
+      Permits in a span: 6/s, 600/m, 1/2s. In force at once, for those who wait too, and written into${" "}
+      <span class="mono wrap-any">${limiter.file}:${limiter.line}</span>.
+    </p>
   </form>`;
 }
 

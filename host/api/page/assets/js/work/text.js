@@ -48,14 +48,14 @@ export async function copy(text) {
   }
 }
 
-/** A block of text that scrolls by keyboard, cut where it is endless, with its label and a copy button. */
-export function Block({ label, text, raw = text, empty = "Empty." }) {
+/** A block of text that scrolls by keyboard, cut where it is endless, with its label and a copy button. `columns`: its columns line up. */
+export function Block({ label, text, raw = text, empty = "Empty.", columns = false }) {
   const [all, setAll] = useState(false);
   if (!text) return html`<p class="dim">${empty}</p>`;
   const cut = !all && text.length > SHOWN_CHARS;
   return html`<div class="block">
     <${Button} kind="quiet" small class="block-copy" onClick=${() => copy(raw)} label=${`Copy ${label}`}>Copy<//>
-    <pre class="code" tabindex="0" role="group" aria-label=${label}>${cut ? text.slice(0, SHOWN_CHARS) : text}</pre>
+    <pre class=${columns ? "code" : "code wrap"} tabindex="0" role="group" aria-label=${label}>${cut ? text.slice(0, SHOWN_CHARS) : text}</pre>
     ${cut && html`<${Button} small onClick=${() => setAll(true)}>Show all (${bytes(text.length)})<//>`}
   </div>`;
 }
@@ -64,7 +64,7 @@ export function Block({ label, text, raw = text, empty = "Empty." }) {
 export function Payload({ label, of, empty }) {
   if (!of) return html`<p class="dim">${empty}</p>`;
   if (of.base64 !== undefined) {
-    return html`<${Block} label=${label} text=${hexDump(of.base64)} raw=${of.base64} empty="Zero bytes." />`;
+    return html`<${Block} label=${label} columns text=${hexDump(of.base64)} raw=${of.base64} empty="Zero bytes." />`;
   }
   return html`<${Block} label=${label} text=${pretty(of.text)} raw=${of.text} empty="Zero bytes." />`;
 }

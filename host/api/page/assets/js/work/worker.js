@@ -49,7 +49,12 @@ function Numbers({ worker, now }) {
     tiles.push(["Next tick", worker.next === null ? "–" : until(worker.next, now), `last one ${latency(worker.lateness_ms)} late${missed}`, worker.missed > 0 ? "warn" : null]);
   }
   return html`<dl class="numbers">
-    ${tiles.map(([label, value, note, tone]) => html`<div class=${`number ${tone ? `tone-${tone} lit` : ""}`}><dt>${label}</dt><dd><span class="big">${value}</span><span class="dim">${note}</span></dd></div>`)}
+    ${tiles.map(
+      ([label, value, note, tone]) => html`<div key=${label} class=${`number ${tone ? `tone-${tone} lit` : ""}`}>
+        <dt>${label}</dt>
+        <dd><span class="big">${value}</span><span class="dim">${note}</span></dd>
+      </div>`,
+    )}
   </dl>`;
 }
 
@@ -89,7 +94,7 @@ function Checks({ checks, now }) {
 }
 
 /** The lines of a worker's table that grant something or set a bound: as written, without what is around them. */
-export function permissions(text) {
+function permissions(text) {
   const kept = [];
   let inside = false;
   let open = 0;
@@ -155,12 +160,13 @@ export function Overview({ worker, checks, now }) {
 export function ManifestTab({ worker }) {
   const of = useLoad(`workers/${seg(worker.name)}/manifest`);
   useAgain(`${worker.file}:${worker.line} ${worker.incarnation}`, of.reload);
+  const parent = worker.name.split("/")[0];
   return html`<${Loaded} of=${of} what="The manifest">
     ${(data) => html`<${Section} title=${`${data.file}, line ${data.line}`} actions=${html`
         ${may() && isMonitor(worker) && html`<${LinkButton} small href=${link("monitors", worker.name)}>Edit as a form<//>`}
         <${LinkButton} small icon=${may() ? "edit" : "files"} href=${`${link("edit", data.file)}?line=${data.line}`}>${may() ? "Edit the file" : "See the file"}<//>`}>
-      ${data.item && html`<p class="dim below-head">This is the item's own table. Triggers, grants and defaults stand in the table of <a class="text-link mono" href=${link("workers", worker.name.split("/")[0])}>${worker.name.split("/")[0]}</a>.</p>`}
-      <${Block} label="Manifest" text=${data.text} />
+      ${data.item && html`<p class="dim below-head">This is the item's own table. Triggers, grants and what all items share stand in the table of <span class="mono">${parent}</span>.</p>`}
+      <${Block} label="Manifest" columns text=${data.text} />
     <//>`}
   <//>`;
 }
