@@ -7,6 +7,7 @@
 //! A worker's name that has a `/` in it (`pinger/nas`) is written `pinger%2Fnas` in a path.
 
 pub mod access;
+mod checks;
 mod desired;
 pub mod error;
 mod extract;
@@ -210,6 +211,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(records::checks))
         .routes(routes!(records::history))
         .routes(routes!(maintenance::list))
+        .routes(routes!(checks::detail))
         .routes(routes!(host::show))
         .routes(routes!(host::description))
         .routes(routes!(host::metrics))

@@ -1,6 +1,7 @@
 //! The appliance: the only place that sees every room. Builds them, announces the addresses, runs, and drains within a deadline.
 
 pub mod lock;
+mod marks;
 pub mod rates;
 mod runner;
 
@@ -154,6 +155,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         limiters: limiters.clone(),
         jobs: jobs.clone(),
         feeders: feeders.clone(),
+        store: store.clone(),
     };
     let fleet = Fleet::start(
         fleet::Settings { manifests: settings.manifests.clone(), plugins: settings.plugins.clone(), defaults: settings.defaults.clone() },

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::broadcast;
 
+use super::marks::deployed;
 use crate::{
     capability::http::{Client, Outbound},
     checks::{Checks, Watch},
@@ -15,7 +16,7 @@ use crate::{
     journal::Journal,
     limiter::{Limiter, Limiters},
     manifest::spec::{LimiterSpec, MaintenanceSpec, QueueSpec, Schedule, WorkerSpec},
-    store::{Jobs, QueueSettings},
+    store::{Jobs, QueueSettings, Store},
     supervise::{Deployment, Fact, Supervisor},
     trigger::{
         ingress::Ingress,
@@ -38,6 +39,7 @@ pub struct Floor {
     pub limiters: Limiters,
     pub jobs: Arc<dyn Jobs>,
     pub feeders: Feeders,
+    pub store: Store,
 }
 
 impl Floor {
@@ -105,6 +107,7 @@ fn deployment(order: Order<Component>) -> Deployment {
 
 impl Runner<Component> for Floor {
     fn create(&self, order: Order<Component>, at_start: bool) {
+        self.store.record_deployed(deployed(&order, self.clock));
         let spec = order.spec.clone();
         self.watch(&spec);
         self.supervisor.create(deployment(order), self.outbound(&spec));
@@ -114,6 +117,7 @@ impl Runner<Component> for Floor {
     }
 
     fn update(&self, order: Order<Component>) {
+        self.store.record_deployed(deployed(&order, self.clock));
         let spec = order.spec.clone();
         self.watch(&spec);
         self.checks.renew(&spec.name);
@@ -142,6 +146,7 @@ impl Runner<Component> for Floor {
         self.ingress.remove(name);
         self.supervisor.remove(name);
         self.checks.remove(name);
+        self.store.record_undeployed(name);
         self.journal.forget(name);
     }
 

@@ -3,11 +3,12 @@
 //! Must not wait for anything: reports come from the middle of workers' events. What is due is the keeper's, see `keeper`.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
 };
 
+use jiff::Timestamp;
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
     time::Instant,
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    facts::{CheckStatus, CheckView, Level, LiveCheck, Name},
+    facts::{Change, CheckStatus, CheckView, Level, LiveCheck, Name},
     journal::Journal,
     manifest::units::print_duration,
     store::{CheckRow, Recent, Store},
@@ -132,7 +133,8 @@ impl Board {
                 if !first || flip.to == CheckStatus::Down {
                     self.tell(&name, &subject, flip, check.detail());
                 }
-                self.keep(&name, &subject, check);
+                let why = first_line(check.detail()).to_owned();
+                self.keep_flip(&name, &subject, check, flip, why);
             }
             None => self.soil(&name, &subject, check, dirty),
         }
@@ -172,7 +174,9 @@ impl Board {
                 // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
                 let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) { check.detail() } else { "" };
                 self.tell(name, subject, flip, why);
-                self.keep(name, subject, check);
+                let why = first_line(why).to_owned();
+                self.keep_flip(name, subject, check, flip, why);
+                self.store.record_seen(check.seen(name, subject, at).into_iter().collect());
             }
             self.arm(name, subject, check, &watch);
             touched.note(name, subject);
@@ -232,6 +236,33 @@ impl Board {
         }
         views.sort_unstable_by(|a, b| (&a.worker, &a.subject).cmp(&(&b.worker, &b.subject)));
         views
+    }
+
+    /// One check as it stands, after all of its seen time was told to history.
+    pub fn look(&self, name: &str, subject: &str) -> Option<CheckView> {
+        let at = self.moment();
+        let mut guard = self.shard(name);
+        let (name, worker) = guard.workers.get_key_value(name)?;
+        let name = name.clone();
+        worker.watch.as_ref()?;
+        let subject = worker.checks.get_key_value(subject)?.0.clone();
+        let worker = guard.workers.get_mut(&name)?;
+        let check = worker.checks.get_mut(&subject)?;
+        self.store.record_seen(check.seen(&name, &subject, at).into_iter().collect());
+        Some(check.view(&name, &subject, at.wall))
+    }
+
+    /// How many checks each worker has, and since when; of workers that have any.
+    pub fn held(&self) -> HashMap<Name, (usize, Timestamp)> {
+        let mut held = HashMap::new();
+        for shard in &self.shards {
+            for (name, worker) in &lock(shard).workers {
+                if let Some(since) = worker.checks.values().map(Check::began).min() {
+                    held.insert(name.clone(), (worker.checks.len(), since));
+                }
+            }
+        }
+        held
     }
 
     pub fn changed(&self) -> watch::Receiver<u64> {
@@ -295,11 +326,17 @@ impl Board {
             match check.due(&watch, at) {
                 Due::Nothing => {}
                 Due::Silent(flip, quiet) => {
-                    if let Some(flip) = flip {
-                        self.tell(name, subject, flip, &format!("no result for {}", print_duration(quiet)));
+                    self.store.record_seen(check.seen(name, subject, at).into_iter().collect());
+                    match flip {
+                        Some(flip) => {
+                            let why = format!("no result for {}", print_duration(quiet));
+                            self.tell(name, subject, flip, &why);
+                            self.keep_flip(name, subject, check, flip, why);
+                        }
+                        None => self.keep(name, subject, check),
                     }
-                    self.keep(name, subject, check);
                 }
+                Due::Untold => self.store.record_seen(check.seen(name, subject, at).into_iter().collect()),
                 Due::Gone => {
                     worker.checks.remove(subject);
                     self.store.record_forgotten(vec![(name.clone(), subject.clone())]);
@@ -320,10 +357,10 @@ impl Board {
 
     /// All rows, written and on disk: also those without news, for the time seen since they were last written.
     pub async fn flush(&self) {
-        let wall = self.clock.wall();
+        let at = self.moment();
         let mut waiting = 0;
         for shard in &self.shards {
-            waiting += lock(shard).write_all(&self.store, wall);
+            waiting += lock(shard).write_all(&self.store, at);
             if waiting > ROWS_AT_ONCE {
                 waiting = 0;
                 self.sync().await;
@@ -360,10 +397,17 @@ impl Board {
 
     fn tell(&self, name: &Name, subject: &str, flip: Flip, why: &str) {
         let level = if flip.to == CheckStatus::Down { Level::Warn } else { Level::Info };
-        let why = clip(why.lines().next().unwrap_or_default(), TOLD_BYTES);
+        let why = first_line(why);
         let colon = if why.is_empty() { "" } else { ": " };
         let (from, to) = (flip.from.as_str(), flip.to.as_str());
         self.journal.event("check.changed", level, Some(name), format!("{subject} {from} -> {to}{colon}{why}"));
+    }
+
+    /// Writes a check's row now, with the change that led to it.
+    fn keep_flip(&self, name: &Name, subject: &Arc<str>, check: &mut Check, flip: Flip, why: String) {
+        if let Ok(row) = check.row(name, subject, self.clock.wall()) {
+            self.store.record_flip(row, Change { at: check.since(), from: flip.from, to: flip.to, detail: why });
+        }
     }
 
     /// Writes a check's row now.
@@ -397,6 +441,11 @@ impl Board {
         let index = self.hasher.hash_one(name) as usize % SHARDS;
         lock(self.shards.get(index).unwrap_or(first))
     }
+}
+
+/// Of a detail, what an event or a change says.
+fn first_line(detail: &str) -> &str {
+    clip(detail.lines().next().unwrap_or_default(), TOLD_BYTES)
 }
 
 /// How a check is judged whose worker nobody named since the start: never silent, gone after a day.
