@@ -22,7 +22,7 @@
 //! | [`limiter`] | FIFO rate limiter that hears of 429s, knows nothing of workers | |
 //! | [`checks`] | up or down, confirmed; uptime | run workers |
 //! | [`store`] | SQLite: one writer, group commit; jobs, kv, crashes, events, history by day | know wasm |
-//! | [`api`] | admin HTTP, events as SSE, metrics | change anything but desired state and named acts |
+//! | [`api`] | admin HTTP, events as SSE, metrics, the page's files, the public status page | change anything but desired state and named acts |
 //! | [`cli`] | verbs; they speak to the API | touch rooms |
 //! | [`appliance`] | the only place that sees every room | |
 

@@ -102,6 +102,10 @@ fn everyone_sees_titles_and_statuses_and_nothing_else() {
         assert_eq!(get(&host, path).status, 404, "{path}");
     }
     assert_eq!(get(&host, "/badge/shop.svg?of=secrets").status, 400);
+    // However many ask, it is gathered once a second.
+    let begun = std::time::Instant::now();
+    let times: std::collections::BTreeSet<String> = (0..50).map(|_| get(&host, "/status.json").json()["at"].to_string()).collect();
+    assert!(times.len() as u64 <= begun.elapsed().as_secs() + 2, "{times:?} in {:?}", begun.elapsed());
     // A proxy that is named may show it; who comes by another name, or with a form, may not.
     assert_eq!(ask(&host.admin, "GET", "/status", &[("Host", "status.example.com")]).status, 200);
     assert_eq!(ask(&host.admin, "GET", "/status", &[("Host", "evil.example")]).status, 421);

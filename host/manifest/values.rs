@@ -211,7 +211,10 @@ fn put(mut table: Tab<'_>, path: &[&str], value: Option<&Value>) -> Result<(), E
         Some(Item::Table(below)) => put(Tab::Headed(below), rest, value),
         Some(Item::Value(Value::InlineTable(below))) => put(Tab::Inline(below), rest, value),
         Some(Item::Value(Value::Array(list))) => counted(key, rest, |at, rest| match (list.get_mut(at), rest.is_empty(), value) {
-            (Some(old), true, Some(new)) => Ok(replace(old, new)),
+            (Some(old), true, Some(new)) => {
+                replace(old, new);
+                Ok(())
+            }
             (Some(Value::InlineTable(below)), false, _) => put(Tab::Inline(below), rest, value),
             _ => Err(unclear(key)),
         }),
@@ -272,7 +275,7 @@ fn within(split: &Split<'_>, list: &str, at: usize) -> Option<Range<usize>> {
     let worker = document.get_ref().get("worker")?.get_ref().as_array()?.first()?.get_ref().as_table()?;
     let config = worker.get("config")?.get_ref().as_table()?;
     match config.get(list)?.get_ref() {
-        DeValue::Array(items) => items.iter().nth(at).map(toml::Spanned::span),
+        DeValue::Array(items) => items.get(at).map(toml::Spanned::span),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure. Must not ask whether anything is there: a host that does not answer is what monitors are for.
 
-use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -296,7 +296,7 @@ fn private(host: &Host) -> bool {
         Host::Address(_) => false,
         Host::Name(name) => {
             let ends = |ending: &&str| name.strip_suffix(*ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-            !name.contains('.') && name.parse::<IpAddr>().is_err() || ENDINGS.iter().any(|ending| ends(&ending))
+            !name.contains('.') || ENDINGS.iter().any(ends)
         }
     }
 }
