@@ -4,6 +4,8 @@
 //! (`_ms`), sizes are bytes (`_bytes`), shares are 0..1.
 
 mod alerts;
+mod live;
+mod watch;
 mod work;
 
 use std::sync::Arc;
@@ -12,8 +14,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::alerts::{Alert, AlertKind, AlertView, AlertsView};
-pub use self::work::{BucketView, JobState, JobView, KvView, LimiterView, Payload, QueueView, Traffic};
+pub use self::{
+    alerts::{Alert, AlertKind, AlertView, AlertsView},
+    live::{CutOffView, LiveCheck, LiveDelta, LiveGone, LiveHost, LiveSnapshot, LiveWorker},
+    watch::{CutOff, MaintenanceView, Network},
+    work::{BucketView, JobState, JobView, KvView, LimiterView, Payload, QueueView, Traffic},
+};
 
 /// A worker's name; `parent/item` where it comes from `each`.
 pub type Name = Arc<str>;

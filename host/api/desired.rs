@@ -48,7 +48,7 @@ pub struct DryRun {
     /// Tell what would be done, and do nothing.
     #[serde(default, deserialize_with = "flag")]
     #[param(required = false)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -78,7 +78,7 @@ pub(super) fn manifest_text(body: &[u8]) -> Result<String, ApiError> {
 }
 
 /// The fleet's "no such worker", with what the API can add to it.
-fn about(state: &ApiState, name: &str, error: FleetError) -> ApiError {
+pub(super) fn about(state: &ApiState, name: &str, error: FleetError) -> ApiError {
     match error {
         FleetError::NotFound(_) if state.supervisor.view(name).is_none() => no_worker(state, name),
         other => other.into(),
@@ -90,7 +90,13 @@ fn about(state: &ApiState, name: &str, error: FleetError) -> ApiError {
     request_body(content = String, content_type = "text/plain", description = "Manifest text (TOML), at most 8 MiB"),
     responses((status = 200, description = "What was done, or would be", body = Plan), NotChanged, TooLarge, Refused))]
 pub async fn apply(State(state): State<ApiState>, Params(params): Params<ApplyParams>, Whole(body): Whole) -> Result<Json<Plan>, ApiError> {
-    let request = ApplyRequest { text: manifest_text(&body)?, set: params.set, prune: params.prune, dry_run: params.dry_run };
+    let request = ApplyRequest {
+        text: manifest_text(&body)?,
+        set: params.set,
+        prune: params.prune,
+        dry_run: params.dry_run,
+        ..ApplyRequest::default()
+    };
     Ok(Json(state.fleet.apply(request).await?))
 }
 
@@ -99,7 +105,7 @@ pub async fn apply(State(state): State<ApiState>, Params(params): Params<ApplyPa
     request_body(content = String, content_type = "text/plain", description = "Manifest text (TOML), at most 8 MiB"),
     responses((status = 200, description = "What would be done", body = Plan), NotChanged, TooLarge, Refused))]
 pub async fn diff(State(state): State<ApiState>, Params(params): Params<DiffParams>, Whole(body): Whole) -> Result<Json<Plan>, ApiError> {
-    let request = ApplyRequest { text: manifest_text(&body)?, set: None, prune: params.prune, dry_run: true };
+    let request = ApplyRequest { text: manifest_text(&body)?, prune: params.prune, dry_run: true, ..ApplyRequest::default() };
     Ok(Json(state.fleet.apply(request).await?))
 }
 
@@ -111,6 +117,8 @@ pub async fn undo(State(state): State<ApiState>, Params(params): Params<DryRun>)
 }
 
 /// Takes a worker out of its manifest and ends it after its event in flight.
+///
+/// An item of `each` (`pinger/nas`) leaves its list; its siblings stay. The history of its checks goes with a worker.
 #[utoipa::path(delete, path = "/api/v1/workers/{name}", operation_id = "delete_worker", tag = "desired state", security(("admin" = [])),
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`"), DryRun),
     responses((status = 200, description = "What was done, or would be", body = Plan), Missing, NotChanged, Refused))]

@@ -14,7 +14,7 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 
 use super::{error::ApiError, serve::told};
 
@@ -61,6 +61,13 @@ pub fn resume<T>(kept: &[T], id: impl Fn(&T) -> u64, last_seen: Option<u64>, lim
     (gap, kept.get(from..).unwrap_or_default())
 }
 
+/// A place among the followers, or the refusal.
+pub fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+    places.clone().try_acquire_owned().map_err(|_| {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many followers").hint("close some, or raise limits.followers in skep.toml")
+    })
+}
+
 /// `first` at once, then a frame for each item `pick` writes one for.
 ///
 /// Refused when `places` are used up; ends when `shutdown` turns true.
@@ -75,9 +82,7 @@ where
     T: Clone + Send + 'static,
     F: FnMut(T) -> Option<String> + Send + 'static,
 {
-    let place = places.clone().try_acquire_owned().map_err(|_| {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many followers").hint("close some, or raise limits.followers in skep.toml")
-    })?;
+    let place = place(places)?;
     let mut shutdown = shutdown.clone();
     let frames = stream::iter(first).chain(live(items, pick)).take_until(async move { told(&mut shutdown).await });
     let body = frames.map(move |frame| {

@@ -52,7 +52,7 @@ pub(super) fn no_worker(state: &ApiState, name: &str) -> ApiError {
 }
 
 /// A worker's view, with where the newest manifests declare it: a move to another file or line touches no worker.
-fn placed(mut view: WorkerView, desired: &Desired) -> WorkerView {
+pub(super) fn placed(mut view: WorkerView, desired: &Desired) -> WorkerView {
     if let Some(unit) = desired.unit(&view.name) {
         view.file = unit.spec.origin.file.to_string();
         view.line = unit.spec.origin.line;

@@ -18,7 +18,7 @@ use crate::{
     fleet::{Order, Runner},
     journal::Journal,
     limiter::{Limiter, Limiters},
-    manifest::spec::{LimiterSpec, QueueSpec, Schedule, WorkerSpec},
+    manifest::spec::{LimiterSpec, MaintenanceSpec, QueueSpec, Schedule, WorkerSpec},
     store::{Jobs, QueueSettings},
     supervise::{Deployment, Fact, Supervisor},
     trigger::{
@@ -71,7 +71,8 @@ impl Floor {
         let live = &spec.live;
         let (title, group, notes) = (live.title.clone(), live.group.clone(), live.notes.clone());
         let notice = Arc::new(Notice { policy: live.alerts.clone(), title, group, notes });
-        self.checks.watch(&spec.name, Watch { policy: live.checks, notice, interval, paused: live.paused, maintenance: false });
+        let watch = Watch { policy: live.checks, notice, interval, paused: live.paused, maintenance: false };
+        self.checks.watch_in(&spec.name, live.group.as_deref(), watch);
     }
 
     fn takers(&self) -> MutexGuard<'_, Takers> {
@@ -171,6 +172,10 @@ impl Runner<Component> for Floor {
         self.jobs.configure(specs.iter().map(settings).collect(), default_queue());
         self.feeders.queues(&specs);
         self.takers().queues(&specs);
+    }
+
+    fn maintenance(&self, windows: Vec<Arc<MaintenanceSpec>>) {
+        self.checks.declare_windows(windows);
     }
 
     fn facts(&self) -> broadcast::Receiver<Fact> {

@@ -5,7 +5,7 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -17,13 +17,15 @@ use tokio::{
 use super::{
     Recheck, Report, Watch,
     check::{Check, Due, Moment},
+    guard::Guard,
     keeper::Deadlines,
     shard::{Shard, Worker, lock},
     tell::{Change, HeldBack},
+    windows::Windows,
 };
 use crate::{
     clock::Clock,
-    facts::{CheckStatus, CheckView, Level, Name},
+    facts::{CheckStatus, CheckView, Level, LiveCheck, Name},
     journal::Journal,
     manifest::units::print_duration,
     store::{CheckRow, Recent, Store},
@@ -38,14 +40,17 @@ const ROWS_AT_ONCE: usize = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Board {
-    shards: [Mutex<Shard>; SHARDS],
+    pub shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     pub deadlines: Deadlines,
+    pub windows: Mutex<Windows>,
+    pub guard: Mutex<Guard>,
+    pub guarding: AtomicBool,
     changed: watch::Sender<u64>,
     pub store: Store,
     pub journal: Journal,
     pub clock: Clock,
-    rechecks: UnboundedSender<Recheck>,
+    pub rechecks: UnboundedSender<Recheck>,
     /// Down, and not told because their parent is.
     pub held: HeldBack,
 }
@@ -56,6 +61,9 @@ impl Board {
             shards: Default::default(),
             hasher: RandomState::new(),
             deadlines: Deadlines::default(),
+            windows: Mutex::default(),
+            guard: Mutex::default(),
+            guarding: AtomicBool::new(true),
             changed: watch::channel(0).0,
             store,
             journal,
@@ -67,8 +75,9 @@ impl Board {
 
     /// Puts a check back as it was kept.
     pub fn restore(&self, row: &CheckRow) {
-        match Check::restore(&row.state, self.moment()) {
+        match Check::restore(row, self.moment()) {
             Ok(check) => {
+                self.recall(row, &check);
                 let mut shard = self.shard(&row.worker);
                 shard.workers.entry(row.worker.clone()).or_default().checks.insert(row.subject.clone(), check);
             }
@@ -79,20 +88,23 @@ impl Board {
     /// Puts results of the run before into the views.
     pub fn remember(&self, recent: &[Recent]) {
         for Recent { worker, subject, beats } in recent {
-            if let Some(check) = self.shard(worker).workers.get_mut(worker).and_then(|worker| worker.checks.get_mut(subject)) {
+            let mut guard = self.shard(worker);
+            let Shard { workers, touched, .. } = &mut *guard;
+            if let Some(check) = workers.get_mut(worker).and_then(|worker| worker.checks.get_mut(subject)) {
                 check.remember(beats);
+                touched.note(worker, subject);
             }
         }
         self.moved();
     }
 
-    pub fn report(&self, report: Report) {
+    pub fn report(&self, mut report: Report) {
         let now = self.clock.now();
         let name = report.worker.clone();
         let failed = report.status == CheckStatus::Down;
         let parent_bad = failed && self.bad_parent(&name);
         let mut guard = self.shard(&name);
-        let Shard { workers, dirty } = &mut *guard;
+        let Shard { workers, dirty, touched } = &mut *guard;
         // Not watched: a report that was under way when its worker was removed.
         let Some(worker) = workers.get_mut(&name) else { return };
         let Some(watch) = worker.watch.clone() else { return };
@@ -116,9 +128,10 @@ impl Board {
             }
         }
         let at = Moment { now, wall: report.at };
-        let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(at));
+        let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(&subject, at));
         let before = check.since();
-        let (judgement, row) = check.report(report, &subject, &watch, now);
+        let weight = self.weigh(&mut report, check, &watch, at);
+        let (judgement, row) = check.report(report, &subject, &watch, now, weight);
         self.store.record_results(vec![row]);
         match judgement.flip {
             Some(flip) => {
@@ -131,6 +144,7 @@ impl Board {
         }
         self.certificate(&name, &subject, check, &watch);
         self.arm(&name, &subject, check, &watch);
+        touched.note(&name, &subject);
         if let Some(after) = judgement.recheck {
             // Is it the parent? By the time this one is confirmed, that is known.
             let parent = watch.notice.policy.parent.clone().filter(|_| failed && !parent_bad && check.tries() == 1);
@@ -143,31 +157,42 @@ impl Board {
         self.moved();
     }
 
-    pub fn watch(&self, name: &Name, watch: Watch) {
-        let at = self.moment();
-        let parent_bad = watch.notice.policy.parent.as_ref().is_some_and(|parent| self.bad(parent));
+    /// `watch.maintenance` counts beside what the open windows cover.
+    pub fn watch(&self, name: &Name, group: Option<&str>, mut watch: Watch) {
+        let parent_bad = self.bad_parent_of(&watch);
         {
+            // Held until the worker is told: no window opens or closes in between.
+            let windows = self.windows();
+            watch.maintenance |= windows.covers(name, group);
             let mut guard = self.shard(name);
             let worker = guard.workers.entry(name.clone()).or_default();
-            let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
-            for (subject, check) in &mut worker.checks {
-                let before = check.since();
-                if let Some(flip) = check.watched(&watch, resumed, at) {
-                    // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
-                    let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) {
-                        check.detail().to_owned()
-                    } else {
-                        String::new()
-                    };
-                    self.flipped(name, subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet: false });
-                }
-                self.still_held(name, subject, check, &watch);
-                self.arm(name, subject, check, &watch);
+            if worker.group.as_deref() != group {
+                worker.group = group.map(Arc::from);
             }
-            worker.watch = Some(watch);
+            self.judge_by(name, &mut guard, watch, parent_bad, self.moment());
         }
         self.release(name);
         self.moved();
+    }
+
+    /// A worker's checks are judged by another watch from now on.
+    pub fn judge_by(&self, name: &Name, shard: &mut Shard, watch: Watch, parent_bad: bool, at: Moment) {
+        let Shard { workers, touched, .. } = shard;
+        let Some(worker) = workers.get_mut(name) else { return };
+        let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
+        for (subject, check) in &mut worker.checks {
+            let before = check.since();
+            if let Some(flip) = check.watched(&watch, resumed, at) {
+                // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
+                let shows = matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded);
+                let why = if shows { check.detail().to_owned() } else { String::new() };
+                self.flipped(name, subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet: false });
+            }
+            self.still_held(name, subject, check, &watch);
+            self.arm(name, subject, check, &watch);
+            touched.note(name, subject);
+        }
+        worker.watch = Some(watch);
     }
 
     pub fn renew(&self, name: &str) {
@@ -182,6 +207,7 @@ impl Board {
             let Some((name, worker)) = guard.workers.remove_entry(name) else {
                 return;
             };
+            worker.checks.keys().for_each(|subject| guard.touched.note(&name, subject));
             // Told to the store under the lock: a worker of that name that comes back writes after it.
             self.store.record_forgotten(worker.checks.into_keys().map(|subject| (name.clone(), subject)).collect());
         }
@@ -228,18 +254,60 @@ impl Board {
         self.changed.subscribe()
     }
 
+    /// From now on (or no longer) changed checks are noted for [`Board::touched`].
+    pub fn follow(&self, on: bool) {
+        self.shards.iter().for_each(|shard| lock(shard).touched.follow(on));
+    }
+
+    /// Checks that changed since this was last asked, as they are now; none: gone.
+    pub fn touched(&self) -> Vec<(Name, Arc<str>, Option<LiveCheck>)> {
+        let wall = self.clock.wall();
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let mut guard = lock(shard);
+            for (name, subject) in guard.touched.take() {
+                let worker = guard.workers.get(&name).filter(|worker| worker.watch.is_some());
+                let row = worker.and_then(|worker| worker.checks.get(&subject)).map(|check| check.live(&name, &subject, wall));
+                all.push((name, subject, row));
+            }
+        }
+        all
+    }
+
+    /// The same of all checks, or one worker's.
+    pub fn live(&self, only: Option<&str>) -> Vec<(Name, Arc<str>, Option<LiveCheck>)> {
+        let wall = self.clock.wall();
+        let mut all = Vec::new();
+        let mut add = |name: &Name, worker: &Worker| {
+            if worker.watch.is_some() {
+                all.extend(worker.checks.iter().map(|(s, check)| (name.clone(), s.clone(), Some(check.live(name, s, wall)))));
+            }
+        };
+        match only {
+            Some(only) => {
+                if let Some((name, worker)) = self.shard(only).workers.get_key_value(only) {
+                    add(name, worker);
+                }
+            }
+            None => self.shards.iter().for_each(|shard| lock(shard).workers.iter().for_each(|(name, worker)| add(name, worker))),
+        }
+        all
+    }
+
     /// A check's deadline has come, or came once and moved on since.
     pub fn due(&self, name: &Name, subject: &Arc<str>, armed: Instant) {
         let at = self.moment();
         let parent_bad = self.bad_parent(name);
         {
             let mut guard = self.shard(name);
-            let Some(worker) = guard.workers.get_mut(name) else { return };
+            let Shard { workers, touched, .. } = &mut *guard;
+            let Some(worker) = workers.get_mut(name) else { return };
             let Some(check) = worker.checks.get_mut(subject) else { return };
             if check.armed != Some(armed) {
                 return;
             }
             check.armed = None;
+            touched.note(name, subject);
             let watch = worker.watch.clone().unwrap_or_else(unwatched);
             let before = check.since();
             match check.due(&watch, at) {
@@ -326,11 +394,11 @@ impl Board {
         dirty.push((name.clone(), subject.clone()));
     }
 
-    fn moved(&self) {
+    pub fn moved(&self) {
         self.changed.send_modify(|generation| *generation += 1);
     }
 
-    fn moment(&self) -> Moment {
+    pub fn moment(&self) -> Moment {
         Moment { now: self.clock.now(), wall: self.clock.wall() }
     }
 

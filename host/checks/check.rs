@@ -11,11 +11,14 @@ use tokio::time::Instant;
 use super::{
     Report, Watch,
     alert::Told,
+    beats::{self, Compact},
+    guard::{Question, Verdict},
+    place::{self, Place},
     policy::{self, Flip, Judgement, Machine},
     uptime::{Kind, Seen, Uptime},
 };
 use crate::{
-    facts::{Beat, CheckStatus, CheckView, Evidence, Name},
+    facts::{Beat, CheckStatus, CheckView, Evidence, LiveCheck, Name, Network},
     store::{CheckRow, ResultRow},
 };
 
@@ -29,6 +32,8 @@ const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 const PUSH_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The shortest time a subject has to show up again after its worker's config changed: a slow target may take its event's whole timeout.
 const RENEWAL_AT_LEAST: Duration = Duration::from_secs(20);
+/// Of a detail, in an event or a row: the first line, at most this long.
+pub(super) const TOLD_BYTES: usize = 200;
 /// The longest silence that a guest may ask for.
 const VALID_FOR_AT_MOST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
@@ -59,6 +64,10 @@ pub(super) struct Check {
     detail: Box<str>,
     evidence: Option<Box<Evidence>>,
     beats: VecDeque<Compact>,
+    /// The remote host it watches.
+    place: Option<Place>,
+    /// When it failed last, in a row of failures.
+    failed: Option<Instant>,
     /// Where silence counts from: the last result, or when host or worker came back.
     heard: Instant,
     /// This silence was judged already.
@@ -77,15 +86,6 @@ pub(super) struct Check {
     pub dirty: bool,
 }
 
-/// A beat in 16 bytes: there are thirty for every check.
-#[derive(Debug, Clone, Copy)]
-struct Compact {
-    at: i64,
-    /// `u32::MAX`: none.
-    latency_us: u32,
-    status: CheckStatus,
-}
-
 /// What survives a restart.
 #[derive(Debug, Serialize, Deserialize)]
 struct Saved {
@@ -97,10 +97,13 @@ struct Saved {
     detail: String,
     #[serde(default)]
     told: Told,
+    /// Its host's name led to an address of the local network.
+    #[serde(default)]
+    lan: bool,
 }
 
 impl Check {
-    pub fn new(at: Moment) -> Self {
+    pub fn new(subject: &str, at: Moment) -> Self {
         Self {
             machine: Machine::new(at.wall),
             uptime: Uptime::new(at.wall.as_millisecond()),
@@ -110,6 +113,8 @@ impl Check {
             detail: Box::default(),
             evidence: None,
             beats: VecDeque::new(),
+            place: place::of(subject),
+            failed: None,
             heard: at.now,
             silent: false,
             current: false,
@@ -122,9 +127,12 @@ impl Check {
     }
 
     /// As it was when the host stopped; silence counts from now, and the time between is unseen.
-    pub fn restore(state: &serde_json::Value, at: Moment) -> Result<Self, serde_json::Error> {
-        let saved = Saved::deserialize(state)?;
+    pub fn restore(row: &CheckRow, at: Moment) -> Result<Self, serde_json::Error> {
+        let saved = Saved::deserialize(&row.state)?;
+        let new = Self::new(&row.subject, at);
+        let network = |place| if saved.lan { Place { network: Network::Lan, ..place } } else { place };
         Ok(Self {
+            place: new.place.map(network),
             machine: saved.machine,
             uptime: saved.uptime,
             last: saved.last,
@@ -132,7 +140,7 @@ impl Check {
             valid_for: saved.valid_for_ms.map(Duration::from_millis),
             detail: saved.detail.into(),
             told: saved.told,
-            ..Self::new(at)
+            ..new
         })
     }
 
@@ -148,12 +156,13 @@ impl Check {
             valid_for_ms: self.valid_for.map(millis),
             detail: clip(&self.detail, DETAIL_BYTES_SAVED).to_owned(),
             told: self.told,
+            lan: self.place.as_ref().is_some_and(|place| place.network == Network::Lan),
         })?;
         Ok(CheckRow { worker: worker.clone(), subject: subject.clone(), state })
     }
 
-    /// Takes a report; answers what it led to and its row for history.
-    pub fn report(&mut self, report: Report, subject: &Arc<str>, watch: &Watch, now: Instant) -> (Judgement, ResultRow) {
+    /// Takes a report; answers what it led to and its row for history. `verdict`: how a failure counts.
+    pub fn report(&mut self, report: Report, subject: &Arc<str>, watch: &Watch, now: Instant, verdict: Verdict) -> (Judgement, ResultRow) {
         self.heard = now;
         self.silent = false;
         self.current = true;
@@ -166,15 +175,26 @@ impl Check {
         if self.beats.len() >= BEATS {
             self.beats.pop_front();
         }
-        self.beats.push_back(Compact::new(report.at, report.status, report.latency_ms));
-        let judgement = self.machine.result(report.status, watch, report.at);
+        // What fails in a window was meant to, or may as well have been.
+        let kept = if watch.maintenance && report.status != CheckStatus::Up { CheckStatus::Maintenance } else { report.status };
+        self.beats.push_back(Compact::new(report.at, kept, report.latency_ms));
+        let judgement = match verdict {
+            Verdict::Down => self.machine.result(report.status, watch, report.at),
+            Verdict::Hold => self.machine.hold(watch),
+            Verdict::CutOff => self.machine.cut_off(watch, report.at),
+        };
+        match report.status {
+            CheckStatus::Down => self.failed = Some(now),
+            CheckStatus::Unknown if verdict == Verdict::Down => {}
+            _ => self.failed = None,
+        }
         self.account(watch, report.at);
         let told = std::mem::take(&mut self.untold);
         let row = ResultRow {
             worker: report.worker,
             subject: subject.clone(),
             at: report.at,
-            status: report.status,
+            status: kept,
             latency_ms: report.latency_ms,
             evidence: report.evidence,
             up_ms: told.up_ms,
@@ -182,6 +202,33 @@ impl Check {
             down_ms: told.down_ms,
         };
         (judgement, row)
+    }
+
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// A connection showed where its host is.
+    pub fn met(&mut self, evidence: Option<&Evidence>) {
+        let Some(address) = evidence.and_then(|evidence| place::connected(evidence.address.as_deref()?)) else { return };
+        let Some(place) = &mut self.place else { return };
+        match place::network(address) {
+            Some(network) => place.network = network,
+            // This machine's own, whatever the name.
+            None => self.place = None,
+        }
+    }
+
+    /// Good was the last thing that was certain of it.
+    pub fn was_well(&self) -> bool {
+        self.valid_for.is_none() && self.machine.was_well()
+    }
+
+    /// What to ask the guard of a failure; None: it counts whatever the guard knows. `cut_off`: failures say nothing just now.
+    pub fn question(&self, watch: &Watch, cut_off: bool) -> Option<Question> {
+        let stands = self.machine.below() == CheckStatus::Down;
+        let asks = !stands && (cut_off || self.machine.would_fall(watch));
+        asks.then(|| Question { before: self.failed, held: self.machine.held(watch) })
     }
 
     /// Its worker is judged otherwise from now on; `resumed`: it was paused, so silence counts from now.
@@ -285,6 +332,28 @@ impl Check {
         }
     }
 
+    /// The row of the live view; its worker's title and group are for others to add.
+    pub fn live(&self, worker: &Name, subject: &Arc<str>, wall: Timestamp) -> LiveCheck {
+        let figures = self.uptime.figures(wall.as_millisecond());
+        let evidence = self.evidence.as_deref();
+        LiveCheck {
+            worker: worker.clone(),
+            subject: subject.to_string(),
+            title: None,
+            group: None,
+            status: self.machine.shown(),
+            since: self.machine.since().as_millisecond(),
+            latency_ms: self.latency_ms,
+            uptime: figures.uptime,
+            coverage: figures.coverage,
+            last: self.last.map(Timestamp::as_millisecond),
+            detail: clip(self.detail.lines().next().unwrap_or_default(), TOLD_BYTES).to_owned(),
+            confirming: self.machine.confirming(),
+            certificate: evidence.and_then(|seen| seen.certificate_expires).map(Timestamp::as_millisecond),
+            beats: beats::written(self.beats.iter()),
+        }
+    }
+
     /// From now on time counts as what is shown, as long as the last result (or a silence that is down) stands for it.
     fn account(&mut self, watch: &Watch, wall: Timestamp) {
         let kind = match self.machine.shown() {
@@ -308,21 +377,6 @@ impl Check {
         let shortest = if self.valid_for.is_some() { PUSH_LIFE } else { LIFE };
         let quiet = policy::patience(watch, self.valid_for).map_or(Duration::ZERO, |(quiet, _)| quiet);
         self.heard.checked_add(shortest.max(quiet.saturating_mul(2)))
-    }
-}
-
-impl Compact {
-    fn new(at: Timestamp, status: CheckStatus, latency_ms: Option<f64>) -> Self {
-        let latency_us = latency_ms.filter(|ms| ms.is_finite()).map_or(u32::MAX, |ms| (ms * 1_000.0).round() as u32);
-        Self { at: at.as_millisecond(), latency_us, status }
-    }
-
-    fn view(self) -> Beat {
-        Beat {
-            at: Timestamp::from_millisecond(self.at).unwrap_or(Timestamp::UNIX_EPOCH),
-            status: self.status,
-            latency_ms: (self.latency_us != u32::MAX).then(|| f64::from(self.latency_us) / 1_000.0),
-        }
     }
 }
 

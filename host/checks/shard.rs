@@ -3,7 +3,7 @@
 //! Must not judge or tell anything.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,12 +22,35 @@ pub(super) struct Shard {
     pub workers: HashMap<Name, Worker>,
     /// Checks whose rows are behind.
     pub dirty: Vec<(Name, Arc<str>)>,
+    pub touched: Touched,
+}
+
+/// Checks that changed since the live view last looked; nothing is noted while nobody follows it.
+#[derive(Debug, Default)]
+pub(super) struct Touched(Option<HashSet<(Name, Arc<str>)>>);
+
+impl Touched {
+    pub fn follow(&mut self, on: bool) {
+        self.0 = on.then(HashSet::new);
+    }
+
+    pub fn note(&mut self, name: &Name, subject: &Arc<str>) {
+        if let Some(touched) = &mut self.0 {
+            touched.insert((name.clone(), subject.clone()));
+        }
+    }
+
+    pub fn take(&mut self) -> HashSet<(Name, Arc<str>)> {
+        self.0.as_mut().map(std::mem::take).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Worker {
     /// None: kept from the run before, and nobody has said yet that the worker is still there.
     pub watch: Option<Watch>,
+    /// As its manifest says: maintenance windows may name it.
+    pub group: Option<Arc<str>>,
     pub checks: BTreeMap<Arc<str>, Check>,
     /// Its config changed: subjects are renewed with the first report of what runs now.
     pub renewing: bool,
@@ -44,7 +67,7 @@ pub(super) struct Refused {
 impl Shard {
     /// The rows that are behind. Given to the store under the lock: a removal must come after them in its line.
     pub fn write(&mut self, store: &Store, wall: Timestamp) {
-        let Self { workers, dirty } = self;
+        let Self { workers, dirty, .. } = self;
         let rows = dirty.drain(..).filter_map(|(name, subject)| {
             let check = workers.get_mut(&name)?.checks.get_mut(&subject).filter(|check| check.dirty)?;
             check.row(&name, &subject, wall).ok()

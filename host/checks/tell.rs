@@ -17,7 +17,7 @@ use super::{
     Watch,
     alert::{Around, Certificate, Word},
     board::Board,
-    check::{Check, clip},
+    check::{Check, TOLD_BYTES, clip},
     policy::Flip,
 };
 use crate::{
@@ -25,9 +25,6 @@ use crate::{
     manifest::units::print_duration,
     store,
 };
-
-/// Of a detail, in an event and in a summary: the first line, at most this long.
-const TOLD_BYTES: usize = 200;
 
 /// Whom alerts are about, as a person reads it; and which of them there are.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -203,7 +200,11 @@ impl Board {
     /// The parent of a worker, where its checks are as bad as to explain any of its children.
     pub(super) fn bad_parent(&self, name: &Name) -> bool {
         let watch = self.shard(name).workers.get(name).and_then(|worker| worker.watch.clone());
-        watch.and_then(|watch| watch.notice.policy.parent.clone()).is_some_and(|parent| self.bad(&parent))
+        watch.is_some_and(|watch| self.bad_parent_of(&watch))
+    }
+
+    pub(super) fn bad_parent_of(&self, watch: &Watch) -> bool {
+        watch.notice.policy.parent.as_ref().is_some_and(|parent| self.bad(parent))
     }
 
     /// All its checks are down, failing right now, or in maintenance.

@@ -215,6 +215,7 @@ impl Control {
             self.alone(*index, traps::insert(&transaction, trap), failures)?;
         }
         if !kept.is_empty() {
+            traps::count(&transaction, traps.iter().map(|(_, trap)| *trap))?;
             traps::prune(&transaction, kept.iter().map(|(_, trap)| &*trap.worker))?;
         }
         if events {

@@ -247,6 +247,11 @@ impl Store {
         }
     }
 
+    /// Crashes of the day that `at` is on, by the host's time zone. Answers from what is committed, in microseconds.
+    pub fn traps_on_day(&self, at: Timestamp) -> Result<u64, StoreError> {
+        self.0.readers.in_line(|db| traps::on_day(db, at))
+    }
+
     pub fn record_event(&self, event: EventRecord) {
         self.0.last_event.fetch_max(event.id, Ordering::Relaxed);
         self.0.control.record([control::Work::Event(Box::new(event))]);

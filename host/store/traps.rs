@@ -4,9 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rusqlite::{Connection, params};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::{json_error, millis, signed};
+use super::rows::{json_error, millis, signed, unsigned};
 use crate::facts::TrapRecord;
 
 /// Records kept in all, of one worker, and their bytes together.
@@ -15,6 +16,8 @@ const KEPT_A_WORKER: usize = 100;
 const KEPT_BYTES: i64 = 64 << 20;
 /// The shortest part of an id that is looked up.
 const SHORTEST_ID: usize = 4;
+/// Days whose crashes stay counted.
+const COUNTED_DAYS: i64 = 7;
 /// How many ids an ambiguous one lists.
 const LISTED: usize = 5;
 
@@ -69,6 +72,37 @@ pub(super) fn insert(db: &Connection, trap: &TrapRecord) -> rusqlite::Result<()>
         record,
     ])?;
     Ok(())
+}
+
+/// Counts crashes by the day they happened on, in the host's time zone; records past the bounds count as well. Old days go.
+pub(super) fn count<'a>(db: &Connection, traps: impl Iterator<Item = &'a TrapRecord>) -> rusqlite::Result<()> {
+    let mut days: HashMap<Date, i64> = HashMap::new();
+    for trap in traps {
+        *days.entry(day(trap.at)).or_default() += 1;
+    }
+    let mut more = db.prepare("INSERT INTO counts VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value")?;
+    for (day, traps) in &days {
+        more.execute(params![counter(*day), traps])?;
+    }
+    // Dates sort as text.
+    if let Some(oldest) = days.keys().max().and_then(|day| day.checked_sub(jiff::Span::new().days(COUNTED_DAYS)).ok()) {
+        db.execute("DELETE FROM counts WHERE name LIKE 'traps %' AND name < ?1", [counter(oldest)])?;
+    }
+    Ok(())
+}
+
+/// Crashes of the day that `at` is on.
+pub(super) fn on_day(db: &Connection, at: Timestamp) -> rusqlite::Result<u64> {
+    let found = db.query_row("SELECT value FROM counts WHERE name = ?1", [counter(day(at))], |row| row.get(0)).optional()?;
+    Ok(found.map_or(0, unsigned))
+}
+
+fn day(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::system()).date()
+}
+
+fn counter(day: Date) -> String {
+    format!("traps {day}")
 }
 
 /// Keeps the bounds after records of `workers` came in.
