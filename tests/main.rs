@@ -31,8 +31,10 @@ mod kv; // key-value state: a model, revisions, times to live, bounds
 mod limiter; // the limiter: never over its rate, first come first served
 mod maintenance; // windows: a model of every minute, the board, the whole host
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
+mod past; // a check's past over a range: percentiles, uptime against a list of seconds, changes, marks, old files
 mod ping; // pings: loopback for real, loss with a scripted way out, grants, bounds
 mod policy; // restart policy and schedule arithmetic, as pure data
+mod sketch; // latency sketches: against sorted lists, in any order, from any bytes
 mod store; // kept facts: group commit, restarts, bounds, corrupt files
 mod supervise; // supervision on real engines: nothing lost, nobody hangs; the component cache; the cell as a model
 mod tidy; // the rules of this tree: rooms, heads, lengths, examples
@@ -50,6 +52,7 @@ mod disk_full; // a disk without room: told, harmless, over once there is some
 mod examples; // the manifests that ship, all running
 mod faults; // kill -9 in a loop, traps, clocks that jump, full disks, late holders: nothing answered for is lost
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
+mod honest; // a check's past in the running host: kept over kill -9, marked by edits and new components, gone with the worker
 mod keep; // backup, restore, damaged files: refused, named, brought back
 mod lazy; // nothing is made before the first event, and nothing is missed because of it
 mod page; // the page in a real browser: its stories, accessibility, markup, lost hosts, doors, keys

@@ -8,6 +8,7 @@
 
 pub mod access;
 mod alerts;
+mod checks;
 mod desired;
 pub mod error;
 mod extract;
@@ -216,6 +217,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::test))
         .routes(routes!(maintenance::list))
+        .routes(routes!(checks::detail))
         .routes(routes!(host::show))
         .routes(routes!(host::description))
         .routes(routes!(host::metrics))

@@ -1,6 +1,7 @@
 //! The appliance: the only place that sees every room. Builds them, announces the addresses, runs, and drains within a deadline.
 
 pub mod lock;
+mod marks;
 pub mod rates;
 mod runner;
 mod takers;
@@ -161,6 +162,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         jobs: jobs.clone(),
         feeders: feeders.clone(),
         takers: takers.clone(),
+        store: store.clone(),
     };
     let fleet = Fleet::start(
         fleet::Settings { manifests: settings.manifests.clone(), plugins: settings.plugins.clone(), defaults: settings.defaults.clone() },

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::takers::Takers;
+use super::{marks::deployed, takers::Takers};
 use crate::{
     capability::http::{Client, Outbound},
     checks::{Checks, Notice, Watch},
@@ -19,7 +19,7 @@ use crate::{
     journal::Journal,
     limiter::{Limiter, Limiters},
     manifest::spec::{LimiterSpec, MaintenanceSpec, QueueSpec, Schedule, WorkerSpec},
-    store::{Jobs, QueueSettings},
+    store::{Jobs, QueueSettings, Store},
     supervise::{Deployment, Fact, Supervisor},
     trigger::{
         ingress::Ingress,
@@ -43,6 +43,7 @@ pub struct Floor {
     pub jobs: Arc<dyn Jobs>,
     pub feeders: Feeders,
     pub takers: Arc<Mutex<Takers>>,
+    pub store: Store,
 }
 
 impl Floor {
@@ -116,6 +117,7 @@ fn deployment(order: Order<Component>) -> Deployment {
 
 impl Runner<Component> for Floor {
     fn create(&self, order: Order<Component>, at_start: bool) {
+        self.store.record_deployed(deployed(&order, self.clock));
         let spec = order.spec.clone();
         self.watch(&spec);
         self.supervisor.create(deployment(order), self.outbound(&spec));
@@ -126,6 +128,7 @@ impl Runner<Component> for Floor {
     }
 
     fn update(&self, order: Order<Component>) {
+        self.store.record_deployed(deployed(&order, self.clock));
         let spec = order.spec.clone();
         self.watch(&spec);
         self.checks.renew(&spec.name);
@@ -157,6 +160,7 @@ impl Runner<Component> for Floor {
         self.ingress.remove(name);
         self.supervisor.remove(name);
         self.checks.remove(name);
+        self.store.record_undeployed(name);
         self.journal.forget(name);
     }
 

@@ -3,12 +3,13 @@
 //! Must not wait for anything: reports come from the middle of workers' events. What is due is the keeper's, see `keeper`.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
     time::Instant,
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    facts::{CheckStatus, CheckView, Level, LiveCheck, Name},
+    facts::{Change, CheckStatus, CheckView, Level, LiveCheck, Name},
     journal::Journal,
     manifest::units::print_duration,
     store::{CheckRow, Recent, Store},
@@ -187,6 +188,7 @@ impl Board {
                 let shows = matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded);
                 let why = if shows { check.detail().to_owned() } else { String::new() };
                 self.flipped(name, subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet: false });
+                self.store.record_seen(check.seen(name, subject, at).into_iter().collect());
             }
             self.still_held(name, subject, check, &watch);
             self.arm(name, subject, check, &watch);
@@ -248,6 +250,33 @@ impl Board {
         }
         views.sort_unstable_by(|a, b| (&a.worker, &a.subject).cmp(&(&b.worker, &b.subject)));
         views
+    }
+
+    /// One check as it stands, after all of its seen time was told to history.
+    pub fn look(&self, name: &str, subject: &str) -> Option<CheckView> {
+        let at = self.moment();
+        let mut guard = self.shard(name);
+        let (name, worker) = guard.workers.get_key_value(name)?;
+        let name = name.clone();
+        worker.watch.as_ref()?;
+        let subject = worker.checks.get_key_value(subject)?.0.clone();
+        let worker = guard.workers.get_mut(&name)?;
+        let check = worker.checks.get_mut(&subject)?;
+        self.store.record_seen(check.seen(&name, &subject, at).into_iter().collect());
+        Some(check.view(&name, &subject, at.wall))
+    }
+
+    /// How many checks each worker has, and since when; of workers that have any.
+    pub fn held(&self) -> HashMap<Name, (usize, Timestamp)> {
+        let mut held = HashMap::new();
+        for shard in &self.shards {
+            for (name, worker) in &lock(shard).workers {
+                if let Some(since) = worker.checks.values().map(Check::began).min() {
+                    held.insert(name.clone(), (worker.checks.len(), since));
+                }
+            }
+        }
+        held
     }
 
     pub fn changed(&self) -> watch::Receiver<u64> {
@@ -312,11 +341,17 @@ impl Board {
             let before = check.since();
             match check.due(&watch, at) {
                 Due::Nothing => {}
-                Due::Silent(None, _) => self.keep(name, subject, check),
-                Due::Silent(Some(flip), quiet) => {
-                    let why = format!("no result for {}", print_duration(quiet));
-                    self.flipped(name, subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet: false });
+                Due::Silent(flip, quiet) => {
+                    self.store.record_seen(check.seen(name, subject, at).into_iter().collect());
+                    match flip {
+                        Some(flip) => {
+                            let why = format!("no result for {}", print_duration(quiet));
+                            self.flipped(name, subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet: false });
+                        }
+                        None => self.keep(name, subject, check),
+                    }
                 }
+                Due::Untold => self.store.record_seen(check.seen(name, subject, at).into_iter().collect()),
                 Due::Gone => {
                     worker.checks.remove(subject);
                     self.store.record_forgotten(vec![(name.clone(), subject.clone())]);
@@ -338,10 +373,10 @@ impl Board {
 
     /// All rows, written and on disk: also those without news, for the time seen since they were last written.
     pub async fn flush(&self) {
-        let wall = self.clock.wall();
+        let at = self.moment();
         let mut waiting = 0;
         for shard in &self.shards {
-            waiting += lock(shard).write_all(&self.store, wall);
+            waiting += lock(shard).write_all(&self.store, at);
             if waiting > ROWS_AT_ONCE {
                 waiting = 0;
                 self.sync().await;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     facts::{Beat, CheckStatus, CheckView, Evidence, LiveCheck, Name, Network},
-    store::{CheckRow, ResultRow},
+    store::{CheckRow, ResultRow, SeenRow},
 };
 
 /// Results kept for a view.
@@ -27,6 +27,8 @@ pub(super) const BEATS: usize = 30;
 /// Of a report's detail: kept for a view, and over a restart.
 const DETAIL_BYTES: usize = 4 << 10;
 const DETAIL_BYTES_SAVED: usize = 512;
+/// Seen time is told to history with the next result, and no later than this: a killed host loses no more of it.
+const TOLD_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// A check nobody reports any more is gone after this; a push check, whose silence is the news, after a month.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 const PUSH_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -50,6 +52,8 @@ pub(super) enum Due {
     Nothing,
     /// Silent for this long.
     Silent(Option<Flip>, Duration),
+    /// Time went by that history knows nothing of.
+    Untold,
     /// Not reported for so long that it isn't a check any more.
     Gone,
 }
@@ -76,10 +80,14 @@ pub(super) struct Check {
     current: bool,
     /// Must be reported until then: its worker's config changed, and it may not be in it any more.
     renew_until: Option<Instant>,
-    /// Seen time that no history row has told yet.
+    /// Seen time that no history row has told yet, since when there may be some, and whether there is more every moment.
     untold: Seen,
     /// What was alerted.
     pub told: Told,
+    accounted: Instant,
+    counting: bool,
+    /// When it was first reported.
+    began: Timestamp,
     /// The earliest deadline that the board's heap holds for it.
     pub armed: Option<Instant>,
     /// Changed since its row was written.
@@ -100,6 +108,9 @@ struct Saved {
     /// Its host's name led to an address of the local network.
     #[serde(default)]
     lan: bool,
+    /// None in rows of before it was kept.
+    #[serde(default)]
+    began: Option<Timestamp>,
 }
 
 impl Check {
@@ -121,6 +132,9 @@ impl Check {
             renew_until: None,
             untold: Seen::default(),
             told: Told::default(),
+            accounted: at.now,
+            counting: false,
+            began: at.wall,
             armed: None,
             dirty: false,
         }
@@ -129,10 +143,12 @@ impl Check {
     /// As it was when the host stopped; silence counts from now, and the time between is unseen.
     pub fn restore(row: &CheckRow, at: Moment) -> Result<Self, serde_json::Error> {
         let saved = Saved::deserialize(&row.state)?;
+        let began = saved.began.or(saved.last).unwrap_or_else(|| saved.machine.since());
         let new = Self::new(&row.subject, at);
         let network = |place| if saved.lan { Place { network: Network::Lan, ..place } } else { place };
         Ok(Self {
             place: new.place.map(network),
+            began: began.min(saved.machine.since()),
             machine: saved.machine,
             uptime: saved.uptime,
             last: saved.last,
@@ -157,8 +173,18 @@ impl Check {
             detail: clip(&self.detail, DETAIL_BYTES_SAVED).to_owned(),
             told: self.told,
             lan: self.place.as_ref().is_some_and(|place| place.network == Network::Lan),
+            began: Some(self.began),
         })?;
         Ok(CheckRow { worker: worker.clone(), subject: subject.clone(), state })
+    }
+
+    /// The seen time that history does not know of yet, if there is any.
+    pub fn seen(&mut self, worker: &Name, subject: &Arc<str>, at: Moment) -> Option<SeenRow> {
+        self.untold.add(self.uptime.settle(at.wall.as_millisecond()));
+        self.accounted = at.now;
+        let Seen { up_ms, degraded_ms, down_ms } = std::mem::take(&mut self.untold);
+        let row = SeenRow { worker: worker.clone(), subject: subject.clone(), at: at.wall, up_ms, degraded_ms, down_ms };
+        (up_ms > 0 || degraded_ms > 0 || down_ms > 0).then_some(row)
     }
 
     /// Takes a report; answers what it led to and its row for history. `verdict`: how a failure counts.
@@ -190,6 +216,8 @@ impl Check {
         }
         self.account(watch, report.at);
         let told = std::mem::take(&mut self.untold);
+        self.accounted = now;
+        let failed = report.status != CheckStatus::Up && !report.detail.is_empty();
         let row = ResultRow {
             worker: report.worker,
             subject: subject.clone(),
@@ -197,6 +225,7 @@ impl Check {
             status: kept,
             latency_ms: report.latency_ms,
             evidence: report.evidence,
+            detail: failed.then(|| clip(&report.detail, DETAIL_BYTES_SAVED).into()),
             up_ms: told.up_ms,
             degraded_ms: told.degraded_ms,
             down_ms: told.down_ms,
@@ -254,8 +283,12 @@ impl Check {
         if watch.paused {
             return None;
         }
-        let silence = policy::patience(watch, self.valid_for).filter(|_| !self.silent).and_then(|(quiet, _)| self.heard.checked_add(quiet));
-        [silence, self.renew_until, self.end(watch)].into_iter().flatten().min()
+        let untold = if self.counting { self.accounted.checked_add(TOLD_WITHIN) } else { None };
+        [self.silence(watch), self.renew_until, self.end(watch), untold].into_iter().flatten().min()
+    }
+
+    fn silence(&self, watch: &Watch) -> Option<Instant> {
+        policy::patience(watch, self.valid_for).filter(|_| !self.silent).and_then(|(quiet, _)| self.heard.checked_add(quiet))
     }
 
     /// Judges the silence so far.
@@ -265,6 +298,9 @@ impl Check {
         }
         if [self.renew_until, self.end(watch)].into_iter().flatten().any(|end| end <= at.now) {
             return Due::Gone;
+        }
+        if self.silence(watch).is_none_or(|silence| silence > at.now) {
+            return Due::Untold;
         }
         self.silent = true;
         let Some((quiet, verdict)) = policy::patience(watch, self.valid_for) else {
@@ -312,6 +348,10 @@ impl Check {
             CheckStatus::Paused => false,
             CheckStatus::Up | CheckStatus::Degraded | CheckStatus::Unknown => self.machine.downs() > 0,
         }
+    }
+
+    pub fn began(&self) -> Timestamp {
+        self.began
     }
 
     pub fn view(&self, worker: &Name, subject: &Arc<str>, wall: Timestamp) -> CheckView {
@@ -363,6 +403,7 @@ impl Check {
             CheckStatus::Unknown | CheckStatus::Maintenance | CheckStatus::Paused => None,
         }
         .filter(|_| self.current || self.silent);
+        self.counting = kind.is_some();
         let until = match (self.last, policy::patience(watch, self.valid_for)) {
             (Some(last), Some((quiet, _))) if !self.silent => {
                 Some(last.as_millisecond().saturating_add(i64::try_from(quiet.as_millis()).unwrap_or(i64::MAX)))

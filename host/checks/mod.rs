@@ -169,6 +169,16 @@ impl Checks {
         self.board.views(worker)
     }
 
+    /// One check as it stands; what the store tells of its past from now on reaches up to this moment.
+    pub fn look(&self, worker: &str, subject: &str) -> Option<CheckView> {
+        self.board.look(worker, subject)
+    }
+
+    /// How many checks each worker has, and when the oldest of them began; of workers that have any.
+    pub fn held(&self) -> std::collections::HashMap<Name, (usize, Timestamp)> {
+        self.board.held()
+    }
+
     /// The live view follows: from now on (or no longer) changed checks are noted for [`Checks::touched`]. It has one follower.
     pub fn follow(&self, on: bool) {
         self.board.follow(on);

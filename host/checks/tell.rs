@@ -21,7 +21,7 @@ use super::{
     policy::Flip,
 };
 use crate::{
-    facts::{Alert, AlertKind, CheckStatus, Level, Name},
+    facts::{self, Alert, AlertKind, CheckStatus, Level, Name},
     manifest::units::print_duration,
     store,
 };
@@ -111,14 +111,18 @@ impl Board {
                 Some(alert)
             }
         };
-        let check = check.row(name, subject, wall).ok();
+        let change = facts::Change { at: check.since(), from: flip.from, to: flip.to, detail: first.to_owned() };
+        let row = check.row(name, subject, wall).ok();
         if quiet && alert.is_none() {
-            // The row is all there is to keep.
-            self.store.record_checks(check.into_iter().collect());
+            // No event: the row and the change are all there is to keep.
+            if let Some(row) = row {
+                self.store.record_flip(row, change);
+            }
             return;
         }
         let level = if flip.to == CheckStatus::Down { Level::Warn } else { Level::Info };
-        self.journal.flip("check.changed", level, Some(name), message, store::Flip { check, alert, told: None });
+        let flip = store::Flip { check: row, change: Some(change), alert, told: None };
+        self.journal.flip("check.changed", level, Some(name), message, flip);
     }
 
     /// Looks at the certificate that the last request saw.
@@ -139,7 +143,7 @@ impl Board {
         alert.since = Some(ends);
         alert.evidence = check.evidence().cloned();
         let check = check.row(name, subject, wall).ok();
-        let flip = store::Flip { check, alert: Some(alert), told: None };
+        let flip = store::Flip { check, alert: Some(alert), ..store::Flip::default() };
         self.journal.flip("check.certificate", level, Some(name), format!("{subject}: {words}"), flip);
     }
 
@@ -194,7 +198,7 @@ impl Board {
             return self.store.record_checks(check.into_iter().collect());
         }
         let message = format!("{subject} is down still, and alerted now: {why}");
-        self.journal.flip("check.alerted", Level::Warn, Some(name), message, store::Flip { check, alert, told: None });
+        self.journal.flip("check.alerted", Level::Warn, Some(name), message, store::Flip { check, alert, ..store::Flip::default() });
     }
 
     /// The parent of a worker, where its checks are as bad as to explain any of its children.

@@ -189,6 +189,7 @@ impl<C: Part> Reconciler<C> {
             steps: steps(&proposal.changes),
             unchanged: unchanged(&proposal.changes, &proposal.desired),
             files: texts.iter().map(|(name, _)| name.to_string()).collect(),
+            forgets: Vec::new(),
         };
         if dry_run || (texts.is_empty() && plan.steps.is_empty()) {
             return Ok(plan);

@@ -230,7 +230,7 @@ impl<C: Part> Reconciler<C> {
     /// The plan of doing nothing.
     pub(super) fn unchanged(&self) -> Plan {
         let unchanged = self.applied.units().len();
-        Plan { generation: self.applied.generation(), applied: false, steps: Vec::new(), unchanged, files: Vec::new() }
+        Plan { generation: self.applied.generation(), applied: false, steps: Vec::new(), unchanged, files: Vec::new(), forgets: Vec::new() }
     }
 }
 

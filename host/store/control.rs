@@ -11,21 +11,22 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
-    CheckRow, Generation, StoreError, Surroundings,
+    CheckRow, Deployed, Generation, StoreError, Surroundings, changes,
     database::{self, Schema},
-    events, generations, jobs, kv, outbox,
+    events, generations, jobs, kv, marks, outbox,
     queue::{Entry, Queue, Weigh},
     traps,
     writer::{Failures, Sink},
 };
-use crate::facts::{EventRecord, Name, TrapRecord};
+use crate::facts::{Change, EventRecord, Name, TrapRecord};
 
 /// Recorded facts wait this long for company, so that a storm of them is a few dozen fsyncs a second and not thousands.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
 /// Flips kept in memory while the disk takes no writes.
 const OWED: usize = 10_000;
 
-pub(super) const SCHEMA: Schema = Schema { steps: &[STEP_1, jobs::STEP, kv::STEP, outbox::STEP], synchronous: "FULL", checkpoint: 1_000 };
+pub(super) const SCHEMA: Schema =
+    Schema { steps: &[STEP_1, jobs::STEP, kv::STEP, changes::STEP, marks::STEP, outbox::STEP], synchronous: "FULL", checkpoint: 1_000 };
 
 const STEP_1: &str = "
     -- Counts of the data folder itself; 'boot': how often it was started.
@@ -78,10 +79,15 @@ pub(super) enum Work {
     Event(Box<EventRecord>),
     Trap(Box<TrapRecord>),
     Check(Box<CheckRow>),
+    /// A check's row and the change that made it what it is: both or neither.
+    Flip(Box<(CheckRow, Change)>),
+    Deployed(Box<Deployed>),
+    /// The worker is gone.
+    Undeployed(Name),
     Forget(Vec<(Name, Arc<str>)>),
     Generation(Box<Generation>),
-    /// What changed with a flip: all of it or nothing.
-    Flip(Box<outbox::Kept>, Option<Box<jobs::Told>>),
+    /// An event and what goes with it: all of it or nothing.
+    Happened(Box<outbox::Kept>, Option<Box<jobs::Told>>),
     /// A flip that the disk did not take: the writer has it, and tries again.
     Owed,
     /// Whether somebody takes alerts.
@@ -101,9 +107,11 @@ impl Weigh for Work {
             Self::Trap(trap) => traps::bytes(trap),
             // A check's state is bounded by the checks room.
             Self::Check(row) => 1_024 + row.subject.len(),
+            Self::Flip(flip) => 2_048 + flip.0.subject.len() + flip.1.detail.len(),
+            Self::Deployed(_) | Self::Undeployed(_) => 512,
             Self::Forget(checks) => checks.len() * size_of::<(Name, Arc<str>)>(),
             Self::Jobs(op) => op.bytes(),
-            Self::Flip(kept, alert) => {
+            Self::Happened(kept, alert) => {
                 let check = kept.check.as_ref().map_or(0, |row| 1_024 + row.subject.len());
                 size_of::<outbox::Kept>() + kept.event.message.len() + check + alert.as_ref().map_or(0, |alert| alert.bytes())
             }
@@ -128,6 +136,8 @@ pub(super) struct Control {
     kv: kv::Ledger,
     /// Flips of batches that failed, oldest first: written before anything else, so that no alert is lost to a full disk.
     owed: Vec<(Box<outbox::Kept>, Option<Box<jobs::Told>>)>,
+    changes: changes::Keeper,
+    marks: marks::Keeper,
 }
 
 /// What the host must know of control.db before it serves.
@@ -153,7 +163,8 @@ impl Control {
         let last_event = events::last_id(&db).map_err(StoreError::sqlite("reading", path))?;
         let jobs = jobs::Writer::open(&db, queue, surroundings).map_err(StoreError::sqlite("reading", path))?;
         let core = jobs.core();
-        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default(), owed: Vec::new() };
+        let (changes, marks, owed) = Default::default();
+        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default(), owed, changes, marks };
         Ok(Opened { control, boot: u64::try_from(boot).unwrap_or_default(), last_event, jobs: core })
     }
 
@@ -166,10 +177,12 @@ impl Control {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let mut kv_statements = None;
         let mut traps = Vec::new();
+        let (mut flipped, mut marked) = (Vec::new(), Vec::new());
         let mut events = !self.owed.is_empty();
         for (kept, alert) in &self.owed {
+            flipped.extend(kept.changed());
             // One that can't be written at all must not hold up the rest for ever.
-            if flip(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?.is_err() {
+            if happened(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?.is_err() {
                 tracing::error!(kind = kept.event.kind, "a flip could not be kept: {}", kept.event.message);
             }
         }
@@ -184,7 +197,24 @@ impl Control {
                     Ok(())
                 }
                 Work::Check(row) => events::upsert_check(&mut statements, row),
-                Work::Forget(checks) => aside(&transaction, |db| events::forget_checks(db, checks)),
+                Work::Flip(flip) => {
+                    let (row, change) = &**flip;
+                    flipped.push((row.worker.clone(), row.subject.clone()));
+                    aside(&transaction, |db| {
+                        events::upsert_check(&mut statements, row)?;
+                        changes::insert(db, &row.worker, &row.subject, change)
+                    })
+                }
+                Work::Deployed(deployed) => marks::note(&transaction, deployed).map(|new| {
+                    if new {
+                        marked.push(deployed.worker.clone());
+                    }
+                }),
+                Work::Undeployed(worker) => marks::forget(&transaction, worker),
+                Work::Forget(checks) => aside(&transaction, |db| {
+                    events::forget_checks(db, checks)?;
+                    changes::forget(db, checks)
+                }),
                 Work::Generation(generation) => aside(&transaction, |db| generations::save(db, generation)),
                 // What goes wrong here is the disk's fault, and all of the batch's.
                 Work::Jobs(op) => {
@@ -199,9 +229,10 @@ impl Control {
                     };
                     self.kv.apply(&transaction, statements, op)
                 }
-                Work::Flip(kept, alert) => {
+                Work::Happened(kept, alert) => {
                     events = true;
-                    flip(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?
+                    flipped.extend(kept.changed());
+                    happened(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?
                 }
                 Work::Outbox(open) => outbox::keep_open(&transaction, *open),
                 Work::Told(told) => outbox::keep_told(&transaction, told),
@@ -221,6 +252,12 @@ impl Control {
         if events {
             events::prune(&transaction)?;
         }
+        if !flipped.is_empty() {
+            self.changes.prune(&transaction, &flipped)?;
+        }
+        if !marked.is_empty() {
+            self.marks.prune(&transaction, &marked)?;
+        }
         self.jobs.conclude(&transaction)?;
         if kv_statements.is_some() {
             self.kv.settle(&transaction)?;
@@ -235,7 +272,7 @@ impl Control {
                 return;
             }
             entry.work = match std::mem::replace(&mut entry.work, Work::Owed) {
-                Work::Flip(kept, alert) => {
+                Work::Happened(kept, alert) => {
                     self.owed.push((kept, alert));
                     continue;
                 }
@@ -280,7 +317,7 @@ impl Sink for Control {
 }
 
 /// A flip's rows, then its alert. The outer error is the disk's, and all of the batch's; the inner one is this flip's alone.
-fn flip(
+fn happened(
     db: &Connection,
     jobs: &mut jobs::Writer,
     statements: &mut events::Statements<'_>,
@@ -290,6 +327,9 @@ fn flip(
     let rows = aside(db, |db| {
         events::insert(statements, &kept.event)?;
         kept.check.iter().try_for_each(|row| events::upsert_check(statements, row))?;
+        if let (Some(row), Some(change)) = (&kept.check, &kept.change) {
+            changes::insert(db, &row.worker, &row.subject, change)?;
+        }
         kept.told.iter().try_for_each(|told| outbox::keep_told(db, told))
     });
     match (&rows, alert) {

@@ -12,6 +12,7 @@
 //! ```
 
 mod backup;
+mod changes;
 mod control;
 mod database;
 mod error;
@@ -20,7 +21,9 @@ mod generations;
 mod history;
 mod jobs;
 mod kv;
+mod marks;
 mod outbox;
+mod past;
 mod queue;
 mod reader;
 mod rows;
@@ -57,8 +60,10 @@ pub use self::{
     backup::{CONTROL, HISTORY, Health, check_control, copy_control, examine},
     database::sqlite_version,
     error::StoreError,
+    history::{Past, Sketch, Span},
     jobs::*,
     kv::*,
+    marks::Deployed,
     outbox::{ALERTS, Flip, MAX_OPEN_ALERTS, Outbox, ToldRow},
     seams::{DesiredLog, Leases},
 };
@@ -118,7 +123,20 @@ pub struct ResultRow {
     pub status: CheckStatus,
     pub latency_ms: Option<f64>,
     pub evidence: Option<Box<Evidence>>,
+    /// What was wrong, kept for results that are not up.
+    pub detail: Option<Box<str>>,
     /// How the time since the result before counts, in milliseconds (what is not named here was not seen).
+    pub up_ms: u64,
+    pub degraded_ms: u64,
+    pub down_ms: u64,
+}
+
+/// Time up to `at` that no result tells: a silence, or the stretch up to a stop of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenRow {
+    pub worker: Name,
+    pub subject: Arc<str>,
+    pub at: Timestamp,
     pub up_ms: u64,
     pub degraded_ms: u64,
     pub down_ms: u64,
@@ -258,11 +276,11 @@ impl Store {
     }
 
     /// An event with what must be kept with it or not at all. On a disk that takes no writes it is tried again.
-    pub fn record_flip(&self, event: EventRecord, flip: Flip) {
+    pub fn record_happened(&self, event: EventRecord, flip: Flip) {
         self.0.last_event.fetch_max(event.id, Ordering::Relaxed);
-        let Flip { check, alert, told } = flip;
+        let Flip { check, change, alert, told } = flip;
         let alert = alert.and_then(|alert| jobs::Told::address(&self.0.jobs, alert)).map(Box::new);
-        self.0.control.record([control::Work::Flip(Box::new(outbox::Kept { event, check, told }), alert)]);
+        self.0.control.record([control::Work::Happened(Box::new(outbox::Kept { event, check, change, told }), alert)]);
     }
 
     /// Whether alerts are made, and for whom.

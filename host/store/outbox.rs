@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{CheckRow, jobs::NewJob, rows::clip};
-use crate::facts::{Alert, AlertKind, EventRecord, Name};
+use crate::facts::{Alert, AlertKind, Change, EventRecord, Name};
 
 /// The queue that alerts go into.
 pub const ALERTS: &str = "alerts";
@@ -44,6 +44,8 @@ type Mask = Arc<dyn Fn(&str) -> String + Send + Sync>;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Flip {
     pub check: Option<CheckRow>,
+    /// What changed about the check.
+    pub change: Option<Change>,
     pub alert: Option<Alert>,
     pub told: Option<ToldRow>,
 }
@@ -61,7 +63,16 @@ pub struct ToldRow {
 pub(super) struct Kept {
     pub event: EventRecord,
     pub check: Option<CheckRow>,
+    pub change: Option<Change>,
     pub told: Option<ToldRow>,
+}
+
+impl Kept {
+    /// The check whose list of changes grew.
+    pub fn changed(&self) -> Option<(Name, Arc<str>)> {
+        let row = self.check.as_ref().filter(|_| self.change.is_some())?;
+        Some((row.worker.clone(), row.subject.clone()))
+    }
 }
 
 /// Whether alerts are made, and what all of them have in common.

@@ -126,7 +126,7 @@ impl Services {
         };
         let message = format!("runs again after {after}; it was {}", alarm.state);
         let told = Some(ToldRow { worker: unit.name.clone(), state: None });
-        self.journal.flip("worker.recovered", Level::Info, Some(&unit.name), message, Flip { alert: Some(alert), told, check: None });
+        self.journal.flip("worker.recovered", Level::Info, Some(&unit.name), message, Flip { alert: Some(alert), told, ..Flip::default() });
     }
 
     /// A worker is gone: whatever was told of it is no more.
