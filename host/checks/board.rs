@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    facts::{Change, CheckStatus, CheckView, Level, LiveCheck, Name},
+    facts::{CheckStatus, CheckView, Level, LiveCheck, Name},
     journal::Journal,
     manifest::units::print_duration,
     store::{CheckRow, Recent, Store},

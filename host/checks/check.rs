@@ -82,10 +82,10 @@ pub(super) struct Check {
     renew_until: Option<Instant>,
     /// Seen time that no history row has told yet, since when there may be some, and whether there is more every moment.
     untold: Seen,
-    /// What was alerted.
-    pub told: Told,
     accounted: Instant,
     counting: bool,
+    /// What was alerted.
+    pub told: Told,
     /// When it was first reported.
     began: Timestamp,
     /// The earliest deadline that the board's heap holds for it.
