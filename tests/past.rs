@@ -293,7 +293,13 @@ struct Lab {
 }
 
 fn watch(paused: bool) -> Watch {
-    Watch { policy: CheckPolicy { confirm: 1, recover: 1 }, interval: Some(secs(30)), paused, maintenance: false }
+    Watch {
+        policy: CheckPolicy { confirm: 1, recover: 1 },
+        notice: Default::default(),
+        interval: Some(secs(30)),
+        paused,
+        maintenance: false,
+    }
 }
 
 impl Lab {
