@@ -201,12 +201,12 @@ async fn changes_are_kept_with_their_row_bounded_and_forgotten_with_the_check() 
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     for n in 0..450 {
-        store.record_change(row(URL), change(n, &format!("refused {n}\nsecond line")));
+        store.record_flip(row(URL), change(n, &format!("refused {n}\nsecond line")));
         if n % 90 == 0 {
             store.flush().await.unwrap();
         }
     }
-    store.record_change(row("https://b/"), change(1, &"é".repeat(500)));
+    store.record_flip(row("https://b/"), change(1, &"é".repeat(500)));
     store.close().await.unwrap();
     drop(store);
     let store = open(dir.path());
@@ -228,7 +228,7 @@ async fn changes_of_all_checks_together_are_bounded() {
     // Spread over subjects that each stay within their own bound.
     let subjects: Vec<Arc<str>> = (0..600).map(|n| format!("https://{n}/").into()).collect();
     for second in 0..90 {
-        subjects.iter().for_each(|subject| store.record_change(row(subject), change(second, "")));
+        subjects.iter().for_each(|subject| store.record_flip(row(subject), change(second, "")));
         store.flush().await.unwrap();
     }
     assert_eq!(store.dropped(), 0);
@@ -293,8 +293,13 @@ struct Lab {
 }
 
 fn watch(paused: bool) -> Watch {
-    let policy = CheckPolicy { confirm: 1, recover: 1 };
-    Watch { policy, notice: Default::default(), interval: Some(secs(30)), paused, maintenance: false }
+    Watch {
+        policy: CheckPolicy { confirm: 1, recover: 1 },
+        notice: Default::default(),
+        interval: Some(secs(30)),
+        paused,
+        maintenance: false,
+    }
 }
 
 impl Lab {

@@ -42,8 +42,8 @@ pub struct Floor {
     pub limiters: Limiters,
     pub jobs: Arc<dyn Jobs>,
     pub feeders: Feeders,
-    pub store: Store,
     pub takers: Arc<Mutex<Takers>>,
+    pub store: Store,
 }
 
 impl Floor {

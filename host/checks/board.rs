@@ -21,7 +21,7 @@ use super::{
     guard::Guard,
     keeper::Deadlines,
     shard::{Shard, Worker, lock},
-    tell::{HeldBack, Turned},
+    tell::{Change, HeldBack},
     windows::Windows,
 };
 use crate::{
@@ -130,8 +130,8 @@ impl Board {
         }
         let at = Moment { now, wall: report.at };
         let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(&subject, at));
-        let weight = self.weigh(&mut report, check, &watch, at);
         let before = check.since();
+        let weight = self.weigh(&mut report, check, &watch, at);
         let (judgement, row) = check.report(report, &subject, &watch, now, weight);
         self.store.record_results(vec![row]);
         match judgement.flip {
@@ -139,7 +139,7 @@ impl Board {
                 // A check that begins well is no news.
                 let quiet = first && flip.to != CheckStatus::Down;
                 let why = check.detail().to_owned();
-                self.flipped(&name, &subject, check, &watch, Turned { flip, why: &why, before, parent_bad, quiet });
+                self.flipped(&name, &subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet });
             }
             None => self.soil(&name, &subject, check, dirty),
         }
@@ -160,25 +160,24 @@ impl Board {
 
     /// `watch.maintenance` counts beside what the open windows cover.
     pub fn watch(&self, name: &Name, group: Option<&str>, mut watch: Watch) {
+        let parent_bad = self.bad_parent_of(&watch);
         {
             // Held until the worker is told: no window opens or closes in between.
             let windows = self.windows();
             watch.maintenance |= windows.covers(name, group);
-            let parent_bad = self.explains(&watch);
             let mut guard = self.shard(name);
             let worker = guard.workers.entry(name.clone()).or_default();
             if worker.group.as_deref() != group {
                 worker.group = group.map(Arc::from);
             }
-            self.judge_by(name, &mut guard, watch, self.moment(), parent_bad);
+            self.judge_by(name, &mut guard, watch, parent_bad, self.moment());
         }
         self.release(name);
         self.moved();
     }
 
     /// A worker's checks are judged by another watch from now on.
-    /// Judges a worker's checks by `watch` from now on; `parent_bad` was found out before the shard was locked.
-    pub fn judge_by(&self, name: &Name, shard: &mut Shard, watch: Watch, at: Moment, parent_bad: bool) {
+    pub fn judge_by(&self, name: &Name, shard: &mut Shard, watch: Watch, parent_bad: bool, at: Moment) {
         let Shard { workers, touched, .. } = shard;
         let Some(worker) = workers.get_mut(name) else { return };
         let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
@@ -186,9 +185,9 @@ impl Board {
             let before = check.since();
             if let Some(flip) = check.watched(&watch, resumed, at) {
                 // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
-                let bad = matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded);
-                let why = if bad { check.detail().to_owned() } else { String::new() };
-                self.flipped(name, subject, check, &watch, Turned { flip, why: &why, before, parent_bad, quiet: false });
+                let shows = matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded);
+                let why = if shows { check.detail().to_owned() } else { String::new() };
+                self.flipped(name, subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet: false });
                 self.store.record_seen(check.seen(name, subject, at).into_iter().collect());
             }
             self.still_held(name, subject, check, &watch);
@@ -347,7 +346,7 @@ impl Board {
                     match flip {
                         Some(flip) => {
                             let why = format!("no result for {}", print_duration(quiet));
-                            self.flipped(name, subject, check, &watch, Turned { flip, why: &why, before, parent_bad, quiet: false });
+                            self.flipped(name, subject, check, &watch, Change { flip, why: &why, before, parent_bad, quiet: false });
                         }
                         None => self.keep(name, subject, check),
                     }

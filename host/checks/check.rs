@@ -84,10 +84,10 @@ pub(super) struct Check {
     untold: Seen,
     accounted: Instant,
     counting: bool,
-    /// When it was first reported.
-    began: Timestamp,
     /// What was alerted.
     pub told: Told,
+    /// When it was first reported.
+    began: Timestamp,
     /// The earliest deadline that the board's heap holds for it.
     pub armed: Option<Instant>,
     /// Changed since its row was written.
@@ -103,14 +103,14 @@ struct Saved {
     latency_ms: Option<f64>,
     valid_for_ms: Option<u64>,
     detail: String,
+    #[serde(default)]
+    told: Told,
     /// Its host's name led to an address of the local network.
     #[serde(default)]
     lan: bool,
     /// None in rows of before it was kept.
     #[serde(default)]
     began: Option<Timestamp>,
-    #[serde(default)]
-    told: Told,
 }
 
 impl Check {
@@ -131,10 +131,10 @@ impl Check {
             current: false,
             renew_until: None,
             untold: Seen::default(),
+            told: Told::default(),
             accounted: at.now,
             counting: false,
             began: at.wall,
-            told: Told::default(),
             armed: None,
             dirty: false,
         }
@@ -171,9 +171,9 @@ impl Check {
             latency_ms: self.latency_ms,
             valid_for_ms: self.valid_for.map(millis),
             detail: clip(&self.detail, DETAIL_BYTES_SAVED).to_owned(),
+            told: self.told,
             lan: self.place.as_ref().is_some_and(|place| place.network == Network::Lan),
             began: Some(self.began),
-            told: self.told,
         })?;
         Ok(CheckRow { worker: worker.clone(), subject: subject.clone(), state })
     }
@@ -336,10 +336,6 @@ impl Check {
         self.machine.since()
     }
 
-    pub fn began(&self) -> Timestamp {
-        self.began
-    }
-
     /// Bad results in a row.
     pub fn tries(&self) -> u32 {
         self.machine.downs()
@@ -352,6 +348,10 @@ impl Check {
             CheckStatus::Paused => false,
             CheckStatus::Up | CheckStatus::Degraded | CheckStatus::Unknown => self.machine.downs() > 0,
         }
+    }
+
+    pub fn began(&self) -> Timestamp {
+        self.began
     }
 
     pub fn view(&self, worker: &Name, subject: &Arc<str>, wall: Timestamp) -> CheckView {

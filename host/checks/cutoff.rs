@@ -94,21 +94,21 @@ impl Board {
 
     /// The one place that tells of the connection: a real outage of everything must reach the owner, too.
     fn tell_connection(&self, news: &Connection) {
-        let wall = self.clock.wall();
-        let alert = |to: &str, message: &str| Flip {
-            alert: Some(Alert { since: Some(wall), ..Alert::new(AlertKind::Host, wall, to, message.to_owned()) }),
-            ..Flip::default()
+        let flip = |network: Network, to: &str, words: &str| {
+            let mut alert = Alert::new(AlertKind::Host, self.clock.wall(), to, words.to_owned());
+            alert.subject = Some(network.as_str().to_owned());
+            Flip { alert: Some(alert), ..Flip::default() }
         };
         match news {
             Connection::Lost { cut, error } => {
                 let message = sentence(cut, error);
-                let flip = alert("cut-off", &message);
+                let flip = flip(cut.network, "cut-off", &format!("cut off: {message}"));
                 self.journal.flip("host.cut-off", Level::Warn, None, message, flip);
             }
             Connection::Back { connected: Connected { network, host, .. }, after } => {
                 let after = print_duration(Duration::from_secs(after.as_secs().max(1)));
                 let message = format!("{} answers again after {after}: {host} was first", network.as_str());
-                let flip = alert("connected", &message);
+                let flip = flip(*network, "connected", &format!("connected: {message}"));
                 self.journal.flip("host.connected", Level::Warn, None, message, flip);
             }
         }

@@ -14,7 +14,7 @@ use super::{
     windows::{Turn, Windows},
 };
 use crate::{
-    facts::{Level, MaintenanceView, Name},
+    facts::{Level, MaintenanceView},
     manifest::spec::MaintenanceSpec,
 };
 
@@ -54,19 +54,18 @@ impl Board {
         turns.iter().for_each(|turn| self.tell_turn(turn));
         let at = self.moment();
         for shard in &self.shards {
-            let turned: Vec<(Name, Watch)> = {
-                let guard = lock(shard);
-                let turned = guard.workers.iter().filter_map(|(name, worker)| {
-                    let watch = worker.watch.as_ref()?;
-                    let maintenance = windows.covers(name, worker.group.as_deref());
-                    (watch.maintenance != maintenance).then(|| (name.clone(), Watch { maintenance, ..watch.clone() }))
-                });
-                turned.collect()
-            };
+            let guard = lock(shard);
+            let turned = guard.workers.iter().filter_map(|(name, worker)| {
+                let watch = worker.watch.as_ref()?;
+                let maintenance = windows.covers(name, worker.group.as_deref());
+                (watch.maintenance != maintenance).then(|| (name.clone(), Watch { maintenance, ..watch.clone() }))
+            });
+            let turned: Vec<_> = turned.collect();
+            // A worker's parent may be in any shard.
+            drop(guard);
             for (name, watch) in turned {
-                // Whoever is told otherwise waits for the windows' lock: what was read above still holds.
-                let parent_bad = self.explains(&watch);
-                self.judge_by(&name, &mut lock(shard), watch, at, parent_bad);
+                let parent_bad = self.bad_parent_of(&watch);
+                self.judge_by(&name, &mut self.shard(&name), watch, parent_bad, at);
                 self.release(&name);
             }
         }

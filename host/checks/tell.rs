@@ -21,7 +21,7 @@ use super::{
     policy::Flip,
 };
 use crate::{
-    facts::{Alert, AlertKind, Change, CheckStatus, Level, Name},
+    facts::{self, Alert, AlertKind, CheckStatus, Level, Name},
     manifest::units::print_duration,
     store,
 };
@@ -68,7 +68,7 @@ impl HeldBack {
 
 /// A flip and what is known of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Turned<'c> {
+pub(super) struct Change<'c> {
     pub flip: Flip,
     /// Why, as far as it needs saying.
     pub why: &'c str,
@@ -81,8 +81,8 @@ pub(super) struct Turned<'c> {
 
 impl Board {
     /// Writes what a flip changed, now and together.
-    pub(super) fn flipped(&self, name: &Name, subject: &Arc<str>, check: &mut Check, watch: &Watch, turned: Turned<'_>) {
-        let Turned { flip, why, before, parent_bad, quiet } = turned;
+    pub(super) fn flipped(&self, name: &Name, subject: &Arc<str>, check: &mut Check, watch: &Watch, change: Change<'_>) {
+        let Change { flip, why, before, parent_bad, quiet } = change;
         let wall = self.clock.wall();
         let around = Around { policy: &watch.notice.policy, parent_bad, open: self.journal.alerting(), now: wall.as_millisecond() };
         let word = check.told.flip(flip.to, around);
@@ -111,15 +111,18 @@ impl Board {
                 Some(alert)
             }
         };
-        let change = Change { at: check.since(), from: flip.from, to: flip.to, detail: first.to_owned() };
+        let change = facts::Change { at: check.since(), from: flip.from, to: flip.to, detail: first.to_owned() };
         let row = check.row(name, subject, wall).ok();
         if quiet && alert.is_none() {
-            // No news, but the first line of its history.
-            row.into_iter().for_each(|row| self.store.record_change(row, change.clone()));
+            // No event: the row and the change are all there is to keep.
+            if let Some(row) = row {
+                self.store.record_flip(row, change);
+            }
             return;
         }
         let level = if flip.to == CheckStatus::Down { Level::Warn } else { Level::Info };
-        self.journal.flip("check.changed", level, Some(name), message, store::Flip { check: row, change: Some(change), alert, told: None });
+        let flip = store::Flip { check: row, change: Some(change), alert, told: None };
+        self.journal.flip("check.changed", level, Some(name), message, flip);
     }
 
     /// Looks at the certificate that the last request saw.
@@ -140,7 +143,7 @@ impl Board {
         alert.since = Some(ends);
         alert.evidence = check.evidence().cloned();
         let check = check.row(name, subject, wall).ok();
-        let flip = store::Flip { check, alert: Some(alert), ..Default::default() };
+        let flip = store::Flip { check, alert: Some(alert), ..store::Flip::default() };
         self.journal.flip("check.certificate", level, Some(name), format!("{subject}: {words}"), flip);
     }
 
@@ -195,17 +198,16 @@ impl Board {
             return self.store.record_checks(check.into_iter().collect());
         }
         let message = format!("{subject} is down still, and alerted now: {why}");
-        self.journal.flip("check.alerted", Level::Warn, Some(name), message, store::Flip { check, alert, ..Default::default() });
+        self.journal.flip("check.alerted", Level::Warn, Some(name), message, store::Flip { check, alert, ..store::Flip::default() });
     }
 
     /// The parent of a worker, where its checks are as bad as to explain any of its children.
     pub(super) fn bad_parent(&self, name: &Name) -> bool {
         let watch = self.shard(name).workers.get(name).and_then(|worker| worker.watch.clone());
-        watch.is_some_and(|watch| self.explains(&watch))
+        watch.is_some_and(|watch| self.bad_parent_of(&watch))
     }
 
-    /// The parent that `watch` names is as bad as that.
-    pub(super) fn explains(&self, watch: &Watch) -> bool {
+    pub(super) fn bad_parent_of(&self, watch: &Watch) -> bool {
         watch.notice.policy.parent.as_ref().is_some_and(|parent| self.bad(parent))
     }
 

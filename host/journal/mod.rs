@@ -86,7 +86,7 @@ impl Journal {
 
     /// Records a flip: the event, and what must be kept with it or not at all. The one place where an alert is made from.
     pub fn flip(&self, kind: &str, level: Level, worker: Option<&Name>, message: impl Into<String>, flip: Flip) {
-        self.happened(kind, level, worker, message.into(), |store, record| store.record_flip(record, flip));
+        self.happened(kind, level, worker, message.into(), |store, record| store.record_happened(record, flip));
     }
 
     /// Somebody takes alerts: making one is worth the while.

@@ -79,15 +79,15 @@ pub(super) enum Work {
     Event(Box<EventRecord>),
     Trap(Box<TrapRecord>),
     Check(Box<CheckRow>),
-    /// A check's row and a change of it that is no news: both or neither.
-    Changed(Box<(CheckRow, Change)>),
+    /// A check's row and the change that made it what it is: both or neither.
+    Flip(Box<(CheckRow, Change)>),
     Deployed(Box<Deployed>),
     /// The worker is gone.
     Undeployed(Name),
     Forget(Vec<(Name, Arc<str>)>),
     Generation(Box<Generation>),
-    /// What changed with a flip: all of it or nothing.
-    Flip(Box<outbox::Kept>, Option<Box<jobs::Told>>),
+    /// An event and what goes with it: all of it or nothing.
+    Happened(Box<outbox::Kept>, Option<Box<jobs::Told>>),
     /// A flip that the disk did not take: the writer has it, and tries again.
     Owed,
     /// Whether somebody takes alerts.
@@ -107,11 +107,11 @@ impl Weigh for Work {
             Self::Trap(trap) => traps::bytes(trap),
             // A check's state is bounded by the checks room.
             Self::Check(row) => 1_024 + row.subject.len(),
-            Self::Changed(changed) => 2_048 + changed.0.subject.len() + changed.1.detail.len(),
+            Self::Flip(flip) => 2_048 + flip.0.subject.len() + flip.1.detail.len(),
             Self::Deployed(_) | Self::Undeployed(_) => 512,
             Self::Forget(checks) => checks.len() * size_of::<(Name, Arc<str>)>(),
             Self::Jobs(op) => op.bytes(),
-            Self::Flip(kept, alert) => {
+            Self::Happened(kept, alert) => {
                 let check = kept.check.as_ref().map_or(0, |row| 1_024 + row.subject.len());
                 size_of::<outbox::Kept>() + kept.event.message.len() + check + alert.as_ref().map_or(0, |alert| alert.bytes())
             }
@@ -134,10 +134,10 @@ pub(super) struct Control {
     path: PathBuf,
     jobs: jobs::Writer,
     kv: kv::Ledger,
-    changes: changes::Keeper,
-    marks: marks::Keeper,
     /// Flips of batches that failed, oldest first: written before anything else, so that no alert is lost to a full disk.
     owed: Vec<(Box<outbox::Kept>, Option<Box<jobs::Told>>)>,
+    changes: changes::Keeper,
+    marks: marks::Keeper,
 }
 
 /// What the host must know of control.db before it serves.
@@ -163,8 +163,8 @@ impl Control {
         let last_event = events::last_id(&db).map_err(StoreError::sqlite("reading", path))?;
         let jobs = jobs::Writer::open(&db, queue, surroundings).map_err(StoreError::sqlite("reading", path))?;
         let core = jobs.core();
-        let (changes, marks) = Default::default();
-        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default(), changes, marks, owed: Vec::new() };
+        let (changes, marks, owed) = Default::default();
+        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default(), owed, changes, marks };
         Ok(Opened { control, boot: u64::try_from(boot).unwrap_or_default(), last_event, jobs: core })
     }
 
@@ -182,7 +182,7 @@ impl Control {
         for (kept, alert) in &self.owed {
             flipped.extend(kept.changed());
             // One that can't be written at all must not hold up the rest for ever.
-            if flip(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?.is_err() {
+            if happened(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?.is_err() {
                 tracing::error!(kind = kept.event.kind, "a flip could not be kept: {}", kept.event.message);
             }
         }
@@ -197,8 +197,8 @@ impl Control {
                     Ok(())
                 }
                 Work::Check(row) => events::upsert_check(&mut statements, row),
-                Work::Changed(changed) => {
-                    let (row, change) = &**changed;
+                Work::Flip(flip) => {
+                    let (row, change) = &**flip;
                     flipped.push((row.worker.clone(), row.subject.clone()));
                     aside(&transaction, |db| {
                         events::upsert_check(&mut statements, row)?;
@@ -229,10 +229,10 @@ impl Control {
                     };
                     self.kv.apply(&transaction, statements, op)
                 }
-                Work::Flip(kept, alert) => {
+                Work::Happened(kept, alert) => {
                     events = true;
                     flipped.extend(kept.changed());
-                    flip(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?
+                    happened(&transaction, &mut self.jobs, &mut statements, kept, alert.as_deref())?
                 }
                 Work::Outbox(open) => outbox::keep_open(&transaction, *open),
                 Work::Told(told) => outbox::keep_told(&transaction, told),
@@ -272,7 +272,7 @@ impl Control {
                 return;
             }
             entry.work = match std::mem::replace(&mut entry.work, Work::Owed) {
-                Work::Flip(kept, alert) => {
+                Work::Happened(kept, alert) => {
                     self.owed.push((kept, alert));
                     continue;
                 }
@@ -317,7 +317,7 @@ impl Sink for Control {
 }
 
 /// A flip's rows, then its alert. The outer error is the disk's, and all of the batch's; the inner one is this flip's alone.
-fn flip(
+fn happened(
     db: &Connection,
     jobs: &mut jobs::Writer,
     statements: &mut events::Statements<'_>,
@@ -326,9 +326,9 @@ fn flip(
 ) -> rusqlite::Result<rusqlite::Result<()>> {
     let rows = aside(db, |db| {
         events::insert(statements, &kept.event)?;
-        if let Some(row) = &kept.check {
-            events::upsert_check(statements, row)?;
-            kept.change.iter().try_for_each(|change| changes::insert(db, &row.worker, &row.subject, change))?;
+        kept.check.iter().try_for_each(|row| events::upsert_check(statements, row))?;
+        if let (Some(row), Some(change)) = (&kept.check, &kept.change) {
+            changes::insert(db, &row.worker, &row.subject, change)?;
         }
         kept.told.iter().try_for_each(|told| outbox::keep_told(db, told))
     });

@@ -276,11 +276,11 @@ impl Store {
     }
 
     /// An event with what must be kept with it or not at all. On a disk that takes no writes it is tried again.
-    pub fn record_flip(&self, event: EventRecord, flip: Flip) {
+    pub fn record_happened(&self, event: EventRecord, flip: Flip) {
         self.0.last_event.fetch_max(event.id, Ordering::Relaxed);
         let Flip { check, change, alert, told } = flip;
         let alert = alert.and_then(|alert| jobs::Told::address(&self.0.jobs, alert)).map(Box::new);
-        self.0.control.record([control::Work::Flip(Box::new(outbox::Kept { event, check, change, told }), alert)]);
+        self.0.control.record([control::Work::Happened(Box::new(outbox::Kept { event, check, change, told }), alert)]);
     }
 
     /// Whether alerts are made, and for whom.

@@ -44,7 +44,7 @@ type Mask = Arc<dyn Fn(&str) -> String + Send + Sync>;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Flip {
     pub check: Option<CheckRow>,
-    /// What the check's own history says of it.
+    /// What changed about the check.
     pub change: Option<Change>,
     pub alert: Option<Alert>,
     pub told: Option<ToldRow>,
@@ -68,7 +68,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The check whose history grows.
+    /// The check whose list of changes grew.
     pub fn changed(&self) -> Option<(Name, Arc<str>)> {
         let row = self.check.as_ref().filter(|_| self.change.is_some())?;
         Some((row.worker.clone(), row.subject.clone()))

@@ -10,9 +10,9 @@ use super::{CheckRow, Deployed, Past, SeenRow, Span, Store, StoreError, changes,
 use crate::facts::{Change, Mark, Name};
 
 impl Store {
-    /// A check's row and a change of it that is no news, in one transaction.
-    pub fn record_change(&self, row: CheckRow, change: Change) {
-        self.0.control.record([control::Work::Changed(Box::new((row, change)))]);
+    /// A check's row and the change that led to it, in one transaction.
+    pub fn record_flip(&self, row: CheckRow, change: Change) {
+        self.0.control.record([control::Work::Flip(Box::new((row, change)))]);
     }
 
     /// A check's changes of state, newest first, at most 200.

@@ -312,6 +312,11 @@ impl Lane {
             (verdict, failed, planned, cell.incarnation)
         };
         let sentence = services.journal.masked(ended.sentence());
+        // People are told what the guest said, where it said anything.
+        let said = match &ended {
+            Ended::Crashed(crash) if matches!(verdict, Verdict::Quarantine { .. }) => services.journal.masked(crash.said()),
+            _ => sentence.clone(),
+        };
         // Done, and meant to be: nothing went wrong.
         let well = verdict == Verdict::Stop && matches!(ended, Ended::Exited { normal: true });
         if let Ended::Crashed(crash) = ended {
@@ -331,7 +336,7 @@ impl Lane {
             }
             Verdict::Quarantine { until } => {
                 let message = format!("quarantined after crashing too often: {sentence}; {}", verb(until));
-                services.alarm(&unit, deployed, WorkerState::Quarantined, &sentence, message);
+                services.alarm(&unit, deployed, WorkerState::Quarantined, &said, message);
                 services.tell(Fact::Quarantined { worker: unit.name.clone(), digest });
             }
             Verdict::Stop => {

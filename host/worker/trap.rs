@@ -75,6 +75,12 @@ fn runs_away(error: &wasmtime::Error) -> bool {
 }
 
 impl Crash {
+    /// What the guest said of it, in one line; else the engine's sentence.
+    pub fn said(&self) -> String {
+        let line = |text: String| text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        panic_message(&self.stderr).map_or_else(|| self.summary.clone(), line)
+    }
+
     /// The record to keep. Not on the hot path: demangling takes longer than a restart.
     pub fn into_record(self, at: Timestamp, incarnation: u64, component: &str) -> TrapRecord {
         let backtrace = self

@@ -30,8 +30,8 @@ fn event(id: u64) -> EventRecord {
 
 fn flip() -> Flip {
     Flip {
-        change: None,
         check: Some(CheckRow { worker: "pages".into(), subject: "https://a/".into(), state: serde_json::json!({ "down": true }) }),
+        change: None,
         alert: Some(Alert::new(AlertKind::Check, at(), "down", "down: https://a/".into())),
         told: Some(ToldRow { worker: "pages".into(), state: Some(("quarantined".into(), 7)) }),
     }
@@ -48,7 +48,7 @@ async fn a_flip_is_kept_whole() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     store.open_outbox(true);
-    store.record_flip(event(1), flip());
+    store.record_happened(event(1), flip());
     store.flush().await.unwrap();
     assert_eq!(rows(&dir), [1, 1, 1, 1]);
     let jobs = store.jobs(JobFilter { queue: Some(ALERTS.into()), limit: 10, ..JobFilter::default() }, true).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_disk_that_refuses_the_alert_keeps_nothing_of_the_flip_until_it_takes_
     store.flush().await.unwrap();
     let saboteur = rusqlite::Connection::open(dir.path().join("control.db")).unwrap();
     saboteur.execute_batch("CREATE TRIGGER full BEFORE INSERT ON jobs BEGIN SELECT RAISE(ROLLBACK, 'full'); END").unwrap();
-    store.record_flip(event(1), flip());
+    store.record_happened(event(1), flip());
     assert!(store.flush().await.is_err());
     assert_eq!(rows(&dir), [0, 0, 0, 0], "all or nothing");
     assert_eq!(store.dropped(), 0, "kept, to be tried again");
@@ -93,7 +93,7 @@ async fn nobody_takes_alerts_and_none_is_made() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     assert!(!store.outbox().is_open());
-    store.record_flip(event(1), flip());
+    store.record_happened(event(1), flip());
     store.flush().await.unwrap();
     assert_eq!(rows(&dir), [1, 1, 0, 1]);
 }
@@ -122,7 +122,7 @@ async fn alerts_that_nobody_takes_are_bounded_and_counted() {
     let store = open(&dir);
     store.open_outbox(true);
     for id in 1..=MAX_OPEN_ALERTS + 5 {
-        store.record_flip(event(id), Flip { alert: flip().alert, ..Flip::default() });
+        store.record_happened(event(id), Flip { alert: flip().alert, ..Flip::default() });
     }
     store.flush().await.unwrap();
     let [events, _, jobs, _] = rows(&dir);

@@ -120,15 +120,18 @@ fn report(host: &Whole, subject: &str, status: CheckStatus, latency_ms: Option<f
     });
 }
 
-/// One result is enough to flip.
-fn judged() -> Watch {
-    let policy = CheckPolicy { confirm: 1, recover: 1 };
-    Watch { policy, notice: Default::default(), interval: None, paused: false, maintenance: false }
-}
-
 async fn watching() -> Whole {
     let host = Whole::with(&[]).await;
-    host.supervised.checks.watch(&"pages".into(), judged());
+    host.supervised.checks.watch(
+        &"pages".into(),
+        Watch {
+            policy: CheckPolicy { confirm: 1, recover: 1 },
+            notice: Default::default(),
+            interval: None,
+            paused: false,
+            maintenance: false,
+        },
+    );
     host
 }
 
@@ -147,7 +150,16 @@ async fn a_snapshot_and_its_deltas_say_what_a_new_snapshot_says() {
             100 => host.supervised.journal.event("test.happened", Level::Info, None, "something"),
             150 => host.supervised.checks.remove("pages"),
             151 => {
-                host.supervised.checks.watch(&"pages".into(), judged());
+                host.supervised.checks.watch(
+                    &"pages".into(),
+                    Watch {
+                        policy: CheckPolicy { confirm: 1, recover: 1 },
+                        notice: Default::default(),
+                        interval: None,
+                        paused: false,
+                        maintenance: false,
+                    },
+                );
             }
             _ => {}
         }

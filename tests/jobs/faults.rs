@@ -144,7 +144,7 @@ async fn a_data_folder_of_the_version_before_gets_its_queue() {
     let mut desk = Desk::new();
     desk.close().await.unwrap();
     let db = rusqlite::Connection::open(desk.dir.path().join("control.db")).unwrap();
-    db.execute_batch("DROP TABLE jobs; DROP TABLE queues; DROP TABLE told; DROP TABLE kv; DROP TABLE kv_buckets; DELETE FROM counts WHERE name <> 'boot'; PRAGMA user_version = 1").unwrap();
+    db.execute_batch("DROP TABLE jobs; DROP TABLE queues; DROP TABLE told; DROP TABLE changes; DROP TABLE marks; DROP TABLE kv; DROP TABLE kv_buckets; DELETE FROM counts WHERE name <> 'boot'; PRAGMA user_version = 1").unwrap();
     drop(db);
     desk.restart().await;
     desk.add(job("a")).await;
