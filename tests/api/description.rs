@@ -44,6 +44,7 @@ fn every_endpoint_is_described() {
         "DELETE /api/v1/workers/{name}",
         "GET /api/v1/alerts",
         "GET /api/v1/checks",
+        "GET /api/v1/checks/detail",
         "GET /api/v1/checks/history",
         "GET /api/v1/events",
         "GET /api/v1/events/stream",
