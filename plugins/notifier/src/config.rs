@@ -142,7 +142,9 @@ impl Target {
                 Some(text) => {
                     let template = Template::parse(&text).map_err(|why| ("template", why))?;
                     let written = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.contains("json"));
-                    let json = written.unwrap_or_else(|| text.trim_start().starts_with(['{', '[']));
+                    let begins = text.trim_start();
+                    // A placeholder at the front makes no object of it.
+                    let json = written.unwrap_or_else(|| begins.starts_with(['{', '[']) && !begins.starts_with("{{"));
                     // Filled with anything at all it must stay JSON.
                     if json && serde_json::from_str::<serde_json::Value>(&template.fill(&sample(), true)).is_err() {
                         return Err((
