@@ -158,10 +158,10 @@ fn a_worker_is_seen_and_restarted_and_q_gives_the_terminal_back() {
     top.shows("Enter detail");
     top.press("2");
     top.shows("no checks yet");
-    top.press("4/started");
-    top.shows("/ started");
+    top.press("4/restarting");
+    top.shows("/ restarting");
     top.press("\r");
-    top.shows("worker.started");
+    top.shows("worker.restarting");
     top.press("q");
     assert_eq!(top.ended(), Some(0));
 }
@@ -171,7 +171,7 @@ fn a_host_that_goes_and_comes_back_is_told_of_and_followed_again() {
     let mut host = Host::with(&["echo"]);
     host.running("parrot", WORKER);
     let mut top = Top::start(host.data(), &["events"]);
-    top.shows("worker.started");
+    top.shows("fleet.applied");
     host.kill();
     top.shows("STALE: no connection");
     host.start();

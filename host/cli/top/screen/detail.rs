@@ -204,7 +204,7 @@ fn bar(beat: &beats::Result, row: usize, most: f64, scene: &Scene) -> Span {
 
 fn jobs(all: Option<&[JobView]>, scene: &Scene) -> Vec<Line> {
     let faint = scene.look.ink(Ink::Faint);
-    let head = format!("{:<12}  {:<9}  {:>8}  {:<9}  {:<18}  {}", "JOB", "STATE", "ATTEMPTS", "PUSHED", "BY", "LAST ERROR OR PROGRESS");
+    let head = format!("{:<12}  {:<9}  {:>8}  {:<9}  {:<14}  {}", "JOB", "STATE", "ATTEMPTS", "PUSHED", "BY", "SAID LAST");
     let mut lines = vec![Line::from(span(&head, faint))];
     match all {
         None => lines.push(span("loading…", faint).into()),
@@ -224,7 +224,7 @@ fn jobs(all: Option<&[JobView]>, scene: &Scene) -> Vec<Line> {
             Line::from(vec![
                 span(&format!("{id:<12}  "), Style::NONE),
                 span(&format!("{:<9}", job.state.as_str()), scene.look.ink(ink)),
-                span(&format!("  {attempts:>8}  {ago:<9}  {:<18}  ", short(&job.pushed_by, 18)), Style::NONE),
+                span(&format!("  {attempts:>8}  {ago:<9}  {:<14}  ", short(&job.pushed_by, 14)), Style::NONE),
                 span(said.lines().next().unwrap_or_default(), faint),
             ])
         })),

@@ -9,7 +9,7 @@ use crate::{
             board::Board,
             canvas::{span, width, wrapped},
             detail::Detail,
-            grid::{Line, Span, Style},
+            grid::{Line, Span},
             look::{check_shape, level_shape, worker_shape},
             rows::{QueueRow, Scene, per_second_text},
         },
@@ -149,14 +149,18 @@ pub fn queue(row_: &QueueRow, limiter: Option<&LimiterView>, facts: &mut Facts<'
     let (scene, view) = (facts.scene, &row_.view);
     let (pushed, finished) = row_.rates(scene.now);
     let counts = [
-        ("waiting", view.waiting),
-        ("running", view.running),
-        ("delayed", view.delayed),
-        ("done", view.done),
-        ("cancelled", view.cancelled),
+        ("waiting", view.waiting, Ink::Plain),
+        ("running", view.running, Ink::Good),
+        ("dead", view.dead, Ink::Bad),
+        ("delayed", view.delayed, Ink::Notice),
+        ("done", view.done, Ink::Plain),
+        ("cancelled", view.cancelled, Ink::Plain),
     ];
-    let mut jobs: Vec<Span> = counts.iter().map(|(word, count)| span(&format!("{count} {word}   "), Style::NONE)).collect();
-    jobs.push(span(&format!("{} dead", view.dead), scene.look.ink(if view.dead > 0 { Ink::Bad } else { Ink::Plain })));
+    let jobs = counts.iter().map(|(word, count, ink)| {
+        let ink = if *count > 0 { *ink } else { Ink::Faint };
+        span(&format!("{count} {word}   "), scene.look.ink(ink))
+    });
+    let jobs = jobs.collect();
     facts.spans("jobs", jobs);
     let rates = [
         format!("{} in/s", per_second_text(pushed)),

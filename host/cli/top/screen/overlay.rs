@@ -50,10 +50,10 @@ pub fn keys(app: &App, frame: &mut Frame, line: Rect, scene: &Scene) {
         return;
     }
     let all: &[(&str, &str)] = match (&app.detail, app.tab) {
-        (Some(_), Tab::Queues) => &[("Esc", "back"), ("← →", "other rows"), ("↑ ↓", "scroll"), ("?", "help"), ("q", "quit")],
+        (Some(_), Tab::Queues) => &[("Esc", "back"), ("← →", "rows"), ("↑ ↓", "scroll"), ("?", "help"), ("q", "quit")],
         (Some(_), _) => &[
             ("Esc", "back"),
-            ("← →", "other rows"),
+            ("← →", "rows"),
             ("↑ ↓", "scroll"),
             ("r", "restart"),
             ("p", "pause"),

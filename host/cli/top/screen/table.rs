@@ -20,7 +20,7 @@ pub fn draw<R: Row>(list: &mut Listing<R>, noun: &str, frame: &mut Frame, edge: 
         return 1;
     }
     let window = list.window(height);
-    let columns = columns(list, inside.width - 1);
+    let columns = columns(list, inside.width.saturating_sub(2));
     headings(list, &columns, frame, inside, scene);
     if list.count() == 0 {
         let sentence = match (list.all().is_empty(), noun) {
@@ -89,7 +89,7 @@ fn below<R: Row>(list: &Listing<R>, frame: &mut Frame, edge: Rect, scene: &Scene
     put_right(frame, edge.x + 2, edge.bottom() - 1, edge.width.saturating_sub(4), &Line::from(span(&words, style)));
 }
 
-/// The columns that fit, as wide as they can be: the least important go first, then those that may grow share what is left.
+/// The columns that fit, the least important left out, the most important as wide as they may be.
 pub fn columns<R: Row>(list: &Listing<R>, room: u16) -> Vec<(&'static Column<R>, u16)> {
     let mut ranks: Vec<u8> = R::COLUMNS.iter().map(|column| column.rank).collect();
     ranks.sort_unstable();
@@ -100,18 +100,15 @@ pub fn columns<R: Row>(list: &Listing<R>, room: u16) -> Vec<(&'static Column<R>,
     let mut chosen: Vec<(&'static Column<R>, u16, u16)> =
         R::COLUMNS.iter().filter(|column| column.rank <= highest).map(|column| (column, column.min, most(column, list))).collect();
     let mut left = u32::from(room + GAP).saturating_sub(needs(highest));
-    while left > 0 {
-        let before = left;
-        for (_, width, most) in &mut chosen {
-            if *width < *most && left > 0 {
-                *width += 1;
-                left -= 1;
-            }
-        }
-        if left == before {
-            break;
-        }
+    // The most important first: a name that is cut names nothing.
+    chosen.sort_by_key(|(column, ..)| column.rank);
+    for (_, width, most) in &mut chosen {
+        let more = most.saturating_sub(*width).min(u16::try_from(left).unwrap_or(u16::MAX));
+        *width += more;
+        left -= u32::from(more);
     }
+    let at = |column: &Column<R>| R::COLUMNS.iter().position(|one| std::ptr::eq(one, column));
+    chosen.sort_by_key(|(column, ..)| at(column));
     chosen.into_iter().map(|(column, width, _)| (column, width)).collect()
 }
 
