@@ -24,7 +24,7 @@ pub fn draw(app: &App, state: &State<'_>, frame: &mut Frame, counts: bool, scene
     let faint = scene.look.ink(Ink::Faint);
     let host = &app.board.host;
     let right = freshness(state, scene);
-    let room = area.width.saturating_sub(u16::try_from(right.width()).unwrap_or(0) + 2);
+    let room = area.width.saturating_sub(right.width().saturating_add(2));
     let mut title = vec![span(" skep ", scene.look.accent().patch(Style::BOLD)), span(&host.version, Style::NONE)];
     title.push(span(&format!("  {}", app.link.place), faint));
     if host.started > 0 {

@@ -32,8 +32,7 @@ pub fn draw<R: Row>(list: &mut Listing<R>, noun: &str, frame: &mut Frame, edge: 
         };
         put(frame, inside.x + 1, inside.y + 2, inside.width - 1, &Line::from(span(&sentence, scene.look.ink(Ink::Faint))));
     }
-    let mut y = inside.y + 1;
-    for at in window.clone() {
+    for (y, at) in (inside.y + 1..).zip(window) {
         let Some(row) = list.shown(at) else { break };
         let mut x = inside.x + 1;
         for (column, room) in &columns {
@@ -50,7 +49,6 @@ pub fn draw<R: Row>(list: &mut Listing<R>, noun: &str, frame: &mut Frame, edge: 
             frame.restyle(Rect { y, height: 1, ..inside }, |style| Style { bold: style.bold, ..scene.look.chosen() });
             put(frame, inside.x, y, 1, &Line::from(span("▌", scene.look.chosen())));
         }
-        y += 1;
     }
     below(list, frame, edge, scene);
     height
