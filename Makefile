@@ -23,7 +23,7 @@ SHIPPED := $(filter-out $(FAULTS),$(GUESTS))
 STAGED := $(TARGET)/plugins
 
 .DEFAULT_GOAL := help
-.PHONY: up test plugins host bench fmt lint clean help setup
+.PHONY: up test plugins host bench fmt lint clean help setup browser
 
 up: host plugins ## Build everything and run it on DATA (default .skep), with the example manifests
 	@mkdir -p "$(DATA)/manifests" "$(DATA)/plugins" "$(DATA)/examples"
@@ -40,7 +40,7 @@ up: host plugins ## Build everything and run it on DATA (default .skep), with th
 	@echo "in another terminal: export SKEP_DATA='$(abspath $(DATA))'; '$(abspath $(TARGET))/release/skep' get workers"
 	@exec "$(TARGET)/release/skep" up --data "$(DATA)" $(ARGS)
 
-test: setup plugins ## Run every test, guests and fault plugins built first
+test: setup browser plugins ## Run every test, guests and fault plugins built first
 	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo test $(CARGO_FLAGS) -p skep $(addprefix -p ,$(NATIVE) $(LIBRARIES))
 
 plugins: setup ## Build all guests into TARGET/plugins
@@ -52,7 +52,7 @@ plugins: setup ## Build all guests into TARGET/plugins
 host: setup ## Build the host (release)
 	cargo build $(CARGO_FLAGS) --release
 
-bench: host plugins ## Measure: one table, with the machine's facts
+bench: host browser plugins ## Measure: one table, with the machine's facts
 	@command -v wrk >/dev/null || $(call offer,wrk)
 	SKEP_TEST_PLUGINS="$(abspath $(STAGED))" cargo bench $(CARGO_FLAGS)
 
@@ -73,6 +73,17 @@ setup:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer, see https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing (SQLite is built in): install gcc or clang" >&2; exit 1; }
 	@[ -d "$$(rustc --print sysroot)/lib/rustlib/$(WASM)/lib" ] || rustup target add $(WASM)
+
+browser:
+	@# The page's tests and its bench: Chromium from Debian, its driver from npm, neither built into anything.
+	@command -v chromium >/dev/null || $(call need,chromium)
+	@command -v npm >/dev/null || $(call need,nodejs npm)
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' || { echo "node 20 or newer is needed for the page's tests; this is $$(node --version)" >&2; exit 1; }
+	@cmp -s tests/browser/package-lock.json tests/browser/node_modules/.installed || { \
+		npm ci --prefix tests/browser --ignore-scripts --no-fund --no-audit && cp tests/browser/package-lock.json tests/browser/node_modules/.installed; }
+
+# $(call need,PACKAGES): installed where that needs nobody's password; else the command, and that is the end.
+need = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y $(1); } || { echo "missing: sudo apt-get install $(1)" >&2; exit 1; }
 
 # $(call offer,PACKAGE): installed where that needs nobody's password; else the command, and the rows that want it are skipped.
 offer = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y $(1); } || echo "$(1) is missing: sudo apt-get install $(1)" >&2

@@ -27,6 +27,7 @@ pub const ADMIN: Address = Address(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 pub const LISTEN: Address = Address(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7701));
 /// A settings file is a page of text; more is a mistake.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+const MAX_TITLE_BYTES: usize = 200;
 
 /// Everything the appliance is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,10 @@ pub struct Settings {
     pub drain: Duration,
     pub log: LogFormat,
     pub limits: Limits,
+    /// `[status]`, when it is on.
+    pub status: Option<StatusPage>,
+    /// Whether "everything is down at once" counts as this host being cut off.
+    pub guard: bool,
     /// `[defaults]`: worker fields below what a manifest says.
     pub defaults: Option<toml::Table>,
     /// The file that was read, if any.
@@ -59,6 +64,8 @@ impl Settings {
     pub fn load(flags: Layer, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let above = flags.over(Layer::from_env(env)?);
         let (path, file) = read_file(&above)?;
+        let status = file.status.clone().and_then(StatusTable::page);
+        let guard = file.watch.guard.unwrap_or(true);
         let (file, defaults, limits, admin_hosts) = file.into_layer(path.as_deref());
         let all = above.over(file);
         let data = all.data.unwrap_or_else(|| PathBuf::from(DATA));
@@ -72,10 +79,21 @@ impl Settings {
             drain: all.drain.map_or(Duration::from_secs(10), |span| span.0),
             log: all.log.unwrap_or_default(),
             limits,
+            status,
+            guard,
             defaults,
             file: path,
         })
     }
+}
+
+/// The status page that everyone may see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatusPage {
+    pub title: Option<String>,
+    /// Groups and workers whose checks are shown; neither: all checks.
+    pub groups: Vec<String>,
+    pub workers: Vec<String>,
 }
 
 /// Bounds of this node.
@@ -173,7 +191,28 @@ struct File {
     admin: AdminTable,
     #[serde(default)]
     limits: LimitsTable,
+    status: Option<StatusTable>,
+    #[serde(default)]
+    watch: WatchTable,
     defaults: Option<toml::Table>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatusTable {
+    #[serde(default)]
+    on: bool,
+    title: Option<String>,
+    #[serde(default)]
+    groups: Vec<String>,
+    #[serde(default)]
+    workers: Vec<String>,
+}
+
+impl StatusTable {
+    fn page(self) -> Option<StatusPage> {
+        self.on.then_some(StatusPage { title: self.title, groups: self.groups, workers: self.workers })
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -192,6 +231,12 @@ struct LimitsTable {
     residents: Option<u32>,
     connections: Option<u32>,
     followers: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WatchTable {
+    guard: Option<bool>,
 }
 
 impl File {
@@ -228,6 +273,10 @@ impl File {
                 "this file was found through the data folder and can't name another",
                 "pass it with --config FILE, or leave `data` out",
             ));
+        }
+        let title = self.status.as_ref().and_then(|status| status.title.as_deref());
+        if title.is_some_and(|title| title.trim().is_empty() || title.len() > MAX_TITLE_BYTES) {
+            return Some(("status.title", "must have 1 to 200 bytes", "leave it out for \"Status\""));
         }
         let zero = [
             ("limits.history_bytes", self.limits.history_bytes == Some(Size(0))),

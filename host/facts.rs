@@ -3,7 +3,9 @@
 //! Must not decide anything and must not reach into a room: plain data only. Times are RFC 3339, durations are milliseconds
 //! (`_ms`), sizes are bytes (`_bytes`), shares are 0..1.
 
+mod history;
 mod live;
+mod watch;
 mod work;
 
 use std::sync::Arc;
@@ -12,8 +14,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::live::{CutOffView, LiveCheck, LiveDelta, LiveGone, LiveHost, LiveSnapshot, LiveWorker};
-pub use self::work::{BucketView, JobState, JobView, KvView, LimiterView, Payload, QueueView, Traffic};
+pub use self::{
+    history::{Change, CheckDetail, Failure, Forgets, HistoryPoint, LatencySummary, Mark, Range, Summary},
+    live::{CutOffView, LiveCheck, LiveDelta, LiveGone, LiveHost, LiveSnapshot, LiveWorker},
+    watch::{CutOff, MaintenanceView, Network},
+    work::{BucketView, JobState, JobView, KvView, LimiterView, Payload, QueueView, Traffic},
+};
 
 /// A worker's name; `parent/item` where it comes from `each`.
 pub type Name = Arc<str>;
@@ -257,21 +263,6 @@ pub struct Beat {
     pub latency_ms: Option<f64>,
 }
 
-/// One point of a check's history at minute, hour or day resolution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct HistoryPoint {
-    /// Start of the span.
-    pub at: Timestamp,
-    pub span_s: u64,
-    pub results: u64,
-    pub up_ms: u64,
-    pub degraded_ms: u64,
-    pub down_ms: u64,
-    pub latency_min_ms: Option<f64>,
-    pub latency_avg_ms: Option<f64>,
-    pub latency_max_ms: Option<f64>,
-}
-
 /// A line of a worker's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
@@ -464,4 +455,7 @@ pub struct Plan {
     pub unchanged: usize,
     /// Files in the manifests folder that were written or removed.
     pub files: Vec<String>,
+    /// Removed workers whose checks and history go, too.
+    #[serde(default)]
+    pub forgets: Vec<Forgets>,
 }

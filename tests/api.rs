@@ -3,10 +3,13 @@
 mod access; // tokens, Host, Origin
 mod description; // the OpenAPI document, errors, suggestions
 mod fakes; // queue and keys in memory
+mod files; // the manifests folder as files, read and edited
 mod keys; // key-value state
 mod limiters; // rates and permits
 mod live; // the live view: snapshot, deltas, beats
 mod metrics; // Prometheus text
+mod monitors; // URLs and machines to watch, by form
+mod page; // the page's files, signing in and out
 mod queues; // push, lease, finish, operate
 mod replicas; // a worker's replicas
 mod serving; // bounds, streams, stopping, the socket

@@ -29,7 +29,8 @@ fn slow_poller(site: &Site) -> String {
 #[test]
 fn up_announces_its_addresses_then_ready_and_logs_to_stderr() {
     let host = Host::with(&[]);
-    let [admin, listen, ready] = host.announced.as_slice() else { panic!("{:?}", host.announced) };
+    let [admin, listen, page, ready] = host.announced.as_slice() else { panic!("{:?}", host.announced) };
+    assert!(page.starts_with(&format!("page {}/login?token=", host.admin)), "{page}");
     for (line, word) in [(admin, "admin http://127.0.0.1:"), (listen, "listen http://127.0.0.1:")] {
         let port: u16 = line.strip_prefix(word).unwrap_or_else(|| panic!("{line}")).parse().unwrap();
         assert_ne!(port, 0, "the port it was given");

@@ -17,37 +17,44 @@ use skep::{
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-fn start() -> Timestamp {
+pub fn start() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
 
-fn secs(seconds: u64) -> Duration {
+pub fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn watch(confirm: u32, recover: u32) -> Watch {
+pub fn watch(confirm: u32, recover: u32) -> Watch {
     Watch { policy: CheckPolicy { confirm, recover }, interval: Some(secs(30)), paused: false, maintenance: false }
 }
 
 /// A board on a store and a clock of its own.
-struct Lab {
-    dir: TempDir,
-    store: Store,
-    journal: Journal,
-    clock: Clock,
-    checks: Checks,
-    rechecks: mpsc::UnboundedReceiver<Recheck>,
+pub struct Lab {
+    pub dir: TempDir,
+    pub store: Store,
+    pub journal: Journal,
+    pub clock: Clock,
+    pub checks: Checks,
+    pub rechecks: mpsc::UnboundedReceiver<Recheck>,
 }
 
 impl Lab {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::on(TempDir::new().unwrap(), start()).await
     }
 
-    async fn on(dir: TempDir, from: Timestamp) -> Self {
+    pub async fn with_clock(clock: Clock) -> Self {
+        Self::at(TempDir::new().unwrap(), clock).await
+    }
+
+    pub async fn on(dir: TempDir, from: Timestamp) -> Self {
+        Self::at(dir, Clock::starting_at(from)).await
+    }
+
+    async fn at(dir: TempDir, clock: Clock) -> Self {
         let settings = StoreSettings { dir: dir.path().to_owned(), history_bytes: 64 << 20, history_days: 14 };
         let store = Store::open(settings).unwrap();
-        let clock = Clock::starting_at(from);
         let journal = Journal::new(clock, Some(store.clone()));
         let (asked, rechecks) = mpsc::unbounded_channel();
         let checks = Checks::start(store.clone(), journal.clone(), clock, asked).await.unwrap();
@@ -55,7 +62,7 @@ impl Lab {
     }
 
     /// The host stops, is off for a while, and starts again.
-    async fn restart(self, off: Duration) -> Self {
+    pub async fn restart(self, off: Duration) -> Self {
         let from = self.clock.wall() + off;
         flush(&self.checks).await;
         drop(self.checks);
@@ -63,11 +70,11 @@ impl Lab {
         Self::on(self.dir, from).await
     }
 
-    fn report(&self, subject: &str, status: CheckStatus) {
+    pub fn report(&self, subject: &str, status: CheckStatus) {
         self.checks.report(self.of(subject, status));
     }
 
-    fn of(&self, subject: &str, status: CheckStatus) -> Report {
+    pub fn of(&self, subject: &str, status: CheckStatus) -> Report {
         let detail = if status == Down { "connection refused" } else { "" };
         Report {
             worker: "pages".into(),
@@ -81,36 +88,36 @@ impl Lab {
         }
     }
 
-    fn watch(&self, watch: Watch) {
+    pub fn watch(&self, watch: Watch) {
         self.checks.watch(&"pages".into(), watch);
     }
 
-    fn view(&self) -> CheckView {
+    pub fn view(&self) -> CheckView {
         self.views().remove(0)
     }
 
-    fn views(&self) -> Vec<CheckView> {
+    pub fn views(&self) -> Vec<CheckView> {
         self.checks.views(None)
     }
 
-    fn shows(&self) -> Vec<(String, CheckStatus)> {
+    pub fn shows(&self) -> Vec<(String, CheckStatus)> {
         self.views().into_iter().map(|view| (view.subject, view.status)).collect()
     }
 
-    fn told(&self) -> Vec<String> {
+    pub fn told(&self) -> Vec<String> {
         self.journal.events(100).into_iter().map(|event| event.message).collect()
     }
 }
 
 /// Paused time runs ahead while the store's threads work: let it stand meanwhile.
-async fn flush(checks: &Checks) {
+pub async fn flush(checks: &Checks) {
     tokio::time::resume();
     checks.flush().await;
     tokio::time::pause();
 }
 
 /// Lets time pass, and what comes due in it happen.
-async fn pass(time: Duration) {
+pub async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
 

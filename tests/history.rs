@@ -36,6 +36,7 @@ fn result(subject: &str, at: Timestamp, up_ms: u64) -> ResultRow {
         status: CheckStatus::Up,
         latency_ms: Some(12.5),
         evidence: None,
+        detail: None,
         up_ms,
         degraded_ms: 0,
         down_ms: 0,

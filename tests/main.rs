@@ -22,15 +22,19 @@ mod capabilities; // what guests may ask for: grants, bounds, whose job it is, r
 mod checks; // up or down: confirming, silence, uptime
 mod cli; // the command line: help, tables, plans, problems, settings
 mod fleet; // desired state: diff, folder, roll-over, undo
+mod guard; // is it this host that is cut off? against a slow obvious model, and on the board
 mod history; // a check's history: days, rollups, caps
 mod http_out; // outgoing HTTP: grants, pools, TLS, phases, bounds, secrets
 mod ingress; // HTTP routes: whose a path is, bounds, bodies both ways, bad ends; between workers; with real guests
 mod jobs; // the durable queue: order, fencing, keys, kills; against a slow obvious model
 mod kv; // key-value state: a model, revisions, times to live, bounds
 mod limiter; // the limiter: never over its rate, first come first served
+mod maintenance; // windows: a model of every minute, the board, the whole host
 mod manifest; // manifests: every key, every error with its place, edits that keep comments
+mod past; // a check's past over a range: percentiles, uptime against a list of seconds, changes, marks, old files
 mod ping; // pings: loopback for real, loss with a scripted way out, grants, bounds
 mod policy; // restart policy and schedule arithmetic, as pure data
+mod sketch; // latency sketches: against sorted lists, in any order, from any bytes
 mod store; // kept facts: group commit, restarts, bounds, corrupt files
 mod supervise; // supervision on real engines: nothing lost, nobody hangs; the component cache; the cell as a model
 mod tidy; // the rules of this tree: rooms, heads, lengths, examples
@@ -47,11 +51,14 @@ mod disk_full; // a disk without room: told, harmless, over once there is some
 mod examples; // the manifests that ship, all running
 mod faults; // kill -9 in a loop, traps, clocks that jump, full disks, late holders: nothing answered for is lost
 mod folder; // the manifests folder: drops, edits, last good versions, undo, restarts
+mod honest; // a check's past in the running host: kept over kill -9, marked by edits and new components, gone with the worker
 mod keep; // backup, restore, damaged files: refused, named, brought back
 mod lazy; // nothing is made before the first event, and nothing is missed because of it
+mod page; // the page in a real browser: its stories, accessibility, markup, lost hosts, doors, keys
 mod pinger; // reference system 4, the canary, and its faults not to copy
 mod poller; // reference system 1, the URL poller, and its faults not to copy
 mod poller_more; // its config, key by key; mistakes; many URLs
+mod public; // the status page for everyone, badges: off by default, no more than titles and statuses
 mod queues; // queues, keys and limiters from outside: verbs, HTTP, kill -9
 mod recovery; // one replica, one event: quarantine, why, records, live streams
 mod registry; // calls in loops and in any graph: all come to an end

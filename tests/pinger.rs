@@ -112,8 +112,12 @@ fn one_machine_changes_and_the_others_are_not_touched() {
     for fact in ["incarnation", "since", "schedule", "events"] {
         assert_eq!(after[fact], before.0[fact], "{after:#}");
     }
-    let refused = host.fails(4, &["delete", "worker", "pinger/a"]);
+    let refused = host.fails(4, &["scale", "pinger/a", "2"]);
     assert!(refused.contains("is an item of worker \"pinger\""), "{refused}");
+    let since = host.worker("pinger/c").unwrap()["since"].clone();
+    host.ok(&["delete", "worker", "pinger/a"]);
+    assert!(host.worker("pinger/a").is_none() && host.checks().iter().all(|check| check["worker"] != "pinger/a"));
+    assert_eq!(host.worker("pinger/c").unwrap()["since"], since, "its siblings do not notice");
 }
 
 #[test]

@@ -75,8 +75,12 @@ fn silence_is_unknown_after_two_intervals_and_pausing_says_paused() {
     host.drop_manifest("w.toml", &poller("500ms", &url, ""));
     host.check_when(&url, "up");
 
+    let running = host.worker("pages").unwrap()["since"].as_str().unwrap().to_owned();
     host.ok(&["pause", "pages"]);
     host.check_when(&url, "paused");
+    let since = host.worker("pages").unwrap()["since"].as_str().unwrap().to_owned();
+    assert!(since > running, "paused since it was paused: {since}, it ran since {running}");
+    assert_eq!(host.json(&["why", "pages"])["since"], *since);
     let asked = site.requests();
     // Past two intervals paused is still no silence, and nothing asks.
     let paused = Instant::now();

@@ -18,6 +18,8 @@ use crate::{
 pub struct Host {
     child: Child,
     pub folder: tempfile::TempDir,
+    /// Where its API and its page are.
+    pub admin: String,
     /// Where its workers' routes are served.
     pub listen: String,
 }
@@ -45,15 +47,18 @@ impl Host {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut listen = String::new();
+        let (mut admin, mut listen) = (String::new(), String::new());
         let ready = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).any(|line| {
             if let Some(address) = line.strip_prefix("listen ") {
                 address.clone_into(&mut listen);
             }
+            if let Some(address) = line.strip_prefix("admin ") {
+                address.clone_into(&mut admin);
+            }
             line == "ready"
         });
         assert!(ready, "the host did not get ready");
-        Self { child, folder, listen }
+        Self { child, folder, admin, listen }
     }
 
     pub fn pid(&self) -> u32 {

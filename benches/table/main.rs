@@ -20,6 +20,7 @@ mod host;
 mod inside;
 mod jobs;
 mod limiter;
+mod page;
 mod polls;
 mod requests;
 #[path = "../support/mod.rs"]
@@ -49,7 +50,7 @@ type Section = fn() -> Vec<Row>;
 
 fn main() {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default();
-    let sections: [(&str, Section); 16] = [
+    let sections: [(&str, Section); 18] = [
         ("requests", requests::requests),
         ("jobs-resident", jobs::resident),
         ("jobs-per-event", jobs::per_event),
@@ -66,6 +67,8 @@ fn main() {
         ("lateness", host::lateness),
         ("start", host::start),
         ("polls", polls::polls),
+        ("followers", page::followers),
+        ("page", page::page),
     ];
     if filter.is_empty() {
         println!("{}\n\n| figure | reached | target | |\n|---|---|---|---|", machine());

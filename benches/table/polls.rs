@@ -25,13 +25,13 @@ const SPAN: Duration = Duration::from_secs(8);
 const WORKERS: usize = 100;
 const URLS: usize = 8;
 
-struct Server {
-    address: SocketAddr,
+pub struct Server {
+    pub address: SocketAddr,
     served: Arc<AtomicU64>,
-    runtime: tokio::runtime::Runtime,
+    pub runtime: tokio::runtime::Runtime,
 }
 
-fn server() -> Server {
+pub fn server() -> Server {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();

@@ -6,6 +6,7 @@ use utoipa::IntoParams;
 
 use super::{
     ApiState,
+    checks::Kept,
     error::{ApiError, Missing, NotChanged, Refused, TooLarge},
     extract::{Params, Segment, Whole, flag},
     workers::no_worker,
@@ -48,7 +49,7 @@ pub struct DryRun {
     /// Tell what would be done, and do nothing.
     #[serde(default, deserialize_with = "flag")]
     #[param(required = false)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -78,7 +79,7 @@ pub(super) fn manifest_text(body: &[u8]) -> Result<String, ApiError> {
 }
 
 /// The fleet's "no such worker", with what the API can add to it.
-fn about(state: &ApiState, name: &str, error: FleetError) -> ApiError {
+pub(super) fn about(state: &ApiState, name: &str, error: FleetError) -> ApiError {
     match error {
         FleetError::NotFound(_) if state.supervisor.view(name).is_none() => no_worker(state, name),
         other => other.into(),
@@ -90,8 +91,15 @@ fn about(state: &ApiState, name: &str, error: FleetError) -> ApiError {
     request_body(content = String, content_type = "text/plain", description = "Manifest text (TOML), at most 8 MiB"),
     responses((status = 200, description = "What was done, or would be", body = Plan), NotChanged, TooLarge, Refused))]
 pub async fn apply(State(state): State<ApiState>, Params(params): Params<ApplyParams>, Whole(body): Whole) -> Result<Json<Plan>, ApiError> {
-    let request = ApplyRequest { text: manifest_text(&body)?, set: params.set, prune: params.prune, dry_run: params.dry_run };
-    Ok(Json(state.fleet.apply(request).await?))
+    let request = ApplyRequest {
+        text: manifest_text(&body)?,
+        set: params.set,
+        prune: params.prune,
+        dry_run: params.dry_run,
+        ..ApplyRequest::default()
+    };
+    let kept = Kept::of(&state);
+    Ok(Json(kept.told(state.fleet.apply(request).await?)))
 }
 
 /// What applying a manifest would do.
@@ -99,18 +107,23 @@ pub async fn apply(State(state): State<ApiState>, Params(params): Params<ApplyPa
     request_body(content = String, content_type = "text/plain", description = "Manifest text (TOML), at most 8 MiB"),
     responses((status = 200, description = "What would be done", body = Plan), NotChanged, TooLarge, Refused))]
 pub async fn diff(State(state): State<ApiState>, Params(params): Params<DiffParams>, Whole(body): Whole) -> Result<Json<Plan>, ApiError> {
-    let request = ApplyRequest { text: manifest_text(&body)?, set: None, prune: params.prune, dry_run: true };
-    Ok(Json(state.fleet.apply(request).await?))
+    let request = ApplyRequest { text: manifest_text(&body)?, prune: params.prune, dry_run: true, ..ApplyRequest::default() };
+    let kept = Kept::of(&state);
+    Ok(Json(kept.told(state.fleet.apply(request).await?)))
 }
 
 /// Goes back a generation of the manifests folder.
 #[utoipa::path(post, path = "/api/v1/undo", operation_id = "undo", tag = "desired state", params(DryRun), security(("admin" = [])),
     responses((status = 200, description = "What was done, or would be", body = Plan), NotChanged, Refused))]
 pub async fn undo(State(state): State<ApiState>, Params(params): Params<DryRun>) -> Result<Json<Plan>, ApiError> {
-    Ok(Json(state.fleet.undo(params.dry_run).await?))
+    let kept = Kept::of(&state);
+    Ok(Json(kept.told(state.fleet.undo(params.dry_run).await?)))
 }
 
 /// Takes a worker out of its manifest and ends it after its event in flight.
+///
+/// An item of `each` (`pinger/nas`) leaves its list; its siblings stay. Its checks and their history go with a worker: `forgets` says
+/// how many, and since when they were kept.
 #[utoipa::path(delete, path = "/api/v1/workers/{name}", operation_id = "delete_worker", tag = "desired state", security(("admin" = [])),
     params(("name" = String, Path, description = "The worker; a `/` in it is written `%2F`"), DryRun),
     responses((status = 200, description = "What was done, or would be", body = Plan), Missing, NotChanged, Refused))]
@@ -119,7 +132,9 @@ pub async fn delete_worker(
     Segment(name): Segment,
     Params(params): Params<DryRun>,
 ) -> Result<Json<Plan>, ApiError> {
-    state.fleet.delete_worker(&name, params.dry_run).await.map(Json).map_err(|error| about(&state, &name, error))
+    let kept = Kept::of(&state);
+    let plan = state.fleet.delete_worker(&name, params.dry_run).await.map_err(|error| about(&state, &name, error))?;
+    Ok(Json(kept.told(plan)))
 }
 
 /// Writes `paused = true`: the worker stays, but gets no ticks.

@@ -19,7 +19,7 @@ use super::{
     metrics::{self, Snapshot},
     queues,
 };
-use crate::facts::{CheckStatus, CheckView, WorkerState, WorkerView};
+use crate::facts::{CheckStatus, CheckView, CutOff, WorkerState, WorkerView};
 
 /// One host, at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -43,6 +43,12 @@ pub struct HostView {
     pub checks: BTreeMap<String, usize>,
     /// Problems in the manifests folder.
     pub problems: usize,
+    /// Maintenance windows that are open.
+    #[serde(default)]
+    pub maintenance: Vec<String>,
+    /// Set while this host seems cut off from what it watches: failures count as unknown.
+    #[serde(default)]
+    pub cut_off: Option<CutOff>,
     /// Records the store had to drop.
     pub store_dropped: u64,
     /// Crashes that left no record because too many came at once.
@@ -84,6 +90,8 @@ pub async fn show(State(state): State<ApiState>) -> Json<HostView> {
         workers: by_state(&state.supervisor.views()),
         checks: by_status(&state.checks.views(None)),
         problems: state.fleet.problems().len(),
+        maintenance: state.checks.open_windows(),
+        cut_off: state.checks.cut_off(),
         store_dropped: state.store.dropped(),
         traps_lost: state.supervisor.traps_lost(),
     })

@@ -7,21 +7,27 @@
 //! A worker's name that has a `/` in it (`pinger/nas`) is written `pinger%2Fnas` in a path.
 
 pub mod access;
+mod checks;
 mod desired;
 pub mod error;
 mod extract;
+mod files;
 mod given;
 pub mod host;
 mod jobs;
 mod kv;
 mod limiters;
 pub mod live;
+mod maintenance;
 pub mod metrics;
+mod monitors;
+mod page;
 mod patient;
 pub mod queues;
 mod records;
 pub mod serve;
 pub mod sse;
+pub mod status;
 mod suggest;
 mod workers;
 
@@ -81,6 +87,8 @@ pub struct ApiState {
     pub clock: Clock,
     pub access: Arc<Access>,
     pub host: Arc<HostFacts>,
+    /// The status page for everyone; none: it is off.
+    pub public: Option<Arc<status::Public>>,
     /// True once every worker of the first reconcile was handed to supervision.
     pub ready: watch::Receiver<bool>,
     /// True once the host stops: streams end, connections finish.
@@ -116,7 +124,8 @@ pub struct HostFacts {
         title = "skep admin API",
         description = "Workers, checks, events and traps of one skep host, and the changes an operator may ask for.\n\nThe data folder's \
                        socket (`skep.sock`) needs no token. Over HTTP send `Authorization: Bearer TOKEN`: `admin.token` of the data \
-                       folder may do all, `read.token` may read. Times are RFC 3339, `_ms` are milliseconds, `_bytes` bytes, shares \
+                       folder may do all, `read.token` may read; a browser that signed in sends its cookie \
+                       instead, with `Origin` for changes. Times are RFC 3339, `_ms` are milliseconds, `_bytes` bytes, shares \
                        0..1. A `/` in a worker's name is written `%2F` in a path. Unknown query parameters are refused.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
@@ -127,7 +136,9 @@ pub struct HostFacts {
         (name = "kv", description = "Workers' key-value state"),
         (name = "limiters", description = "Named rate limiters, and permits of them"),
         (name = "records", description = "Logs, events, traps, checks and their history"),
-        (name = "host", description = "This host: health, metrics, this description")
+        (name = "host", description = "This host: health, metrics, this description"),
+        (name = "page", description = "Signing in and out of the page at `/`"),
+        (name = "status", description = "The public status page, when it is switched on")
     ),
     modifiers(&Tokens)
 )]
@@ -166,6 +177,11 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(desired::diff))
         .routes(routes!(desired::undo))
         .routes(routes!(desired::problems))
+        .routes(routes!(files::list))
+        .routes(routes!(files::show, files::put))
+        .routes(routes!(files::manifest))
+        .routes(routes!(monitors::add))
+        .routes(routes!(monitors::show, monitors::change))
         .routes(routes!(queues::list))
         .routes(routes!(queues::show))
         .routes(routes!(queues::jobs, queues::push))
@@ -194,11 +210,15 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(records::trap))
         .routes(routes!(records::checks))
         .routes(routes!(records::history))
+        .routes(routes!(maintenance::list))
+        .routes(routes!(checks::detail))
         .routes(routes!(host::show))
         .routes(routes!(host::description))
         .routes(routes!(host::metrics))
         .routes(routes!(host::healthz))
         .routes(routes!(host::readyz))
+        .merge(page::endpoints())
+        .merge(status::endpoints())
 }
 
 /// The OpenAPI document, generated from the handlers.
@@ -210,7 +230,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn router(state: ApiState, via: Via) -> Router {
     let access = state.access.clone();
     let (router, _) = endpoints().split_for_parts();
-    guarded(router.with_state(state), access, via)
+    guarded(router.merge(page::files()).with_state(state), access, via)
 }
 
 /// Puts the guard, the bounds and the error body around any router.

@@ -1,6 +1,7 @@
 //! The appliance: the only place that sees every room. Builds them, announces the addresses, runs, and drains within a deadline.
 
 pub mod lock;
+mod marks;
 pub mod rates;
 mod runner;
 
@@ -108,6 +109,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
     let journal = Journal::new(clock, Some(store.clone()));
     let (recheck, rechecks) = mpsc::unbounded_channel();
     let checks = Checks::start(store.clone(), journal.clone(), clock, recheck).await?;
+    checks.set_guard(settings.guard);
     let http = Client::new(http::Settings::new(settings.manifests.clone(), settings.data.join("secrets")), clock);
     journal.mask_with({
         let http = http.clone();
@@ -137,7 +139,10 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
     let address = |listener: &TcpListener| listener.local_addr().map_err(io("a bound socket has no address"));
     let (admin_address, listen_address) = (address(&admin)?, address(&listen)?);
     let socket = api::bind_unix(&settings.socket()).map_err(io("the CLI's socket can't be made"))?;
-    announce(&[&format!("admin http://{admin_address}"), &format!("listen http://{listen_address}")]);
+    let unusable = |error: std::io::Error| ApplianceError::Access(error.to_string());
+    let access = Access::open(&settings.data, admin_address, settings.admin_hosts.clone()).map_err(unusable)?;
+    let link = api::access::login_link(&settings.data, admin_address).map_err(unusable)?;
+    announce(&[&format!("admin http://{admin_address}"), &format!("listen http://{listen_address}"), &format!("page {link}")]);
 
     let floor = Floor {
         supervisor: supervisor.clone(),
@@ -150,6 +155,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
         limiters: limiters.clone(),
         jobs: jobs.clone(),
         feeders: feeders.clone(),
+        store: store.clone(),
     };
     let fleet = Fleet::start(
         fleet::Settings { manifests: settings.manifests.clone(), plugins: settings.plugins.clone(), defaults: settings.defaults.clone() },
@@ -167,8 +173,6 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
     let _ = capabilities.rates.set(Arc::new(rates::ManifestRates(fleet.clone())));
     let (ready, is_ready) = watch::channel(false);
     let (shutdown, is_shutdown) = watch::channel(false);
-    let access = Access::open(&settings.data, admin_address, settings.admin_hosts.clone())
-        .map_err(|error| ApplianceError::Access(error.to_string()))?;
     let state = ApiState {
         fleet: fleet.clone(),
         supervisor: supervisor.clone(),
@@ -188,6 +192,7 @@ async fn run(settings: Settings) -> Result<(), ApplianceError> {
             manifests: settings.manifests.clone(),
             plugins: settings.plugins.clone(),
         }),
+        public: settings.status.clone().map(|status| Arc::new(api::status::Public::new(status))),
         ready: is_ready,
         shutdown: is_shutdown,
         traffic: Arc::new({

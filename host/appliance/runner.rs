@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::broadcast;
 
+use super::marks::deployed;
 use crate::{
     capability::http::{Client, Outbound},
     checks::{Checks, Watch},
@@ -14,8 +15,8 @@ use crate::{
     fleet::{Order, Runner},
     journal::Journal,
     limiter::{Limiter, Limiters},
-    manifest::spec::{LimiterSpec, QueueSpec, Schedule, WorkerSpec},
-    store::{Jobs, QueueSettings},
+    manifest::spec::{LimiterSpec, MaintenanceSpec, QueueSpec, Schedule, WorkerSpec},
+    store::{Jobs, QueueSettings, Store},
     supervise::{Deployment, Fact, Supervisor},
     trigger::{
         ingress::Ingress,
@@ -38,6 +39,7 @@ pub struct Floor {
     pub limiters: Limiters,
     pub jobs: Arc<dyn Jobs>,
     pub feeders: Feeders,
+    pub store: Store,
 }
 
 impl Floor {
@@ -64,7 +66,8 @@ impl Floor {
             Schedule::Cron { expression, timezone } => cron_gap(expression, timezone, self.clock),
         });
         let live = &spec.live;
-        self.checks.watch(&spec.name, Watch { policy: live.checks, interval, paused: live.paused, maintenance: false });
+        let watch = Watch { policy: live.checks, interval, paused: live.paused, maintenance: false };
+        self.checks.watch_in(&spec.name, live.group.as_deref(), watch);
     }
 
     fn schedule(&self, spec: &WorkerSpec, first: First) {
@@ -104,6 +107,7 @@ fn deployment(order: Order<Component>) -> Deployment {
 
 impl Runner<Component> for Floor {
     fn create(&self, order: Order<Component>, at_start: bool) {
+        self.store.record_deployed(deployed(&order, self.clock));
         let spec = order.spec.clone();
         self.watch(&spec);
         self.supervisor.create(deployment(order), self.outbound(&spec));
@@ -113,6 +117,7 @@ impl Runner<Component> for Floor {
     }
 
     fn update(&self, order: Order<Component>) {
+        self.store.record_deployed(deployed(&order, self.clock));
         let spec = order.spec.clone();
         self.watch(&spec);
         self.checks.renew(&spec.name);
@@ -141,6 +146,7 @@ impl Runner<Component> for Floor {
         self.ingress.remove(name);
         self.supervisor.remove(name);
         self.checks.remove(name);
+        self.store.record_undeployed(name);
         self.journal.forget(name);
     }
 
@@ -155,6 +161,10 @@ impl Runner<Component> for Floor {
         };
         self.jobs.configure(specs.iter().map(settings).collect(), default_queue());
         self.feeders.queues(&specs);
+    }
+
+    fn maintenance(&self, windows: Vec<Arc<MaintenanceSpec>>) {
+        self.checks.declare_windows(windows);
     }
 
     fn facts(&self) -> broadcast::Receiver<Fact> {

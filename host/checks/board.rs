@@ -3,11 +3,12 @@
 //! Must not wait for anything: reports come from the middle of workers' events. What is due is the keeper's, see `keeper`.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
 };
 
+use jiff::Timestamp;
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
     time::Instant,
@@ -16,13 +17,15 @@ use tokio::{
 use super::{
     Recheck, Report, Watch,
     check::{Check, Due, Moment, TOLD_BYTES, clip},
+    guard::Guard,
     keeper::Deadlines,
     policy::Flip,
     shard::{Shard, Worker, lock},
+    windows::Windows,
 };
 use crate::{
     clock::Clock,
-    facts::{CheckStatus, CheckView, Level, LiveCheck, Name},
+    facts::{Change, CheckStatus, CheckView, Level, LiveCheck, Name},
     journal::Journal,
     manifest::units::print_duration,
     store::{CheckRow, Recent, Store},
@@ -37,14 +40,17 @@ const ROWS_AT_ONCE: usize = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Board {
-    shards: [Mutex<Shard>; SHARDS],
+    pub shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     pub deadlines: Deadlines,
+    pub windows: Mutex<Windows>,
+    pub guard: Mutex<Guard>,
+    pub guarding: AtomicBool,
     changed: watch::Sender<u64>,
     store: Store,
-    journal: Journal,
+    pub journal: Journal,
     pub clock: Clock,
-    rechecks: UnboundedSender<Recheck>,
+    pub rechecks: UnboundedSender<Recheck>,
 }
 
 impl Board {
@@ -53,6 +59,9 @@ impl Board {
             shards: Default::default(),
             hasher: RandomState::new(),
             deadlines: Deadlines::default(),
+            windows: Mutex::default(),
+            guard: Mutex::default(),
+            guarding: AtomicBool::new(true),
             changed: watch::channel(0).0,
             store,
             journal,
@@ -63,8 +72,9 @@ impl Board {
 
     /// Puts a check back as it was kept.
     pub fn restore(&self, row: &CheckRow) {
-        match Check::restore(&row.state, self.moment()) {
+        match Check::restore(row, self.moment()) {
             Ok(check) => {
+                self.recall(row, &check);
                 let mut shard = self.shard(&row.worker);
                 shard.workers.entry(row.worker.clone()).or_default().checks.insert(row.subject.clone(), check);
             }
@@ -85,7 +95,7 @@ impl Board {
         self.moved();
     }
 
-    pub fn report(&self, report: Report) {
+    pub fn report(&self, mut report: Report) {
         let now = self.clock.now();
         let name = report.worker.clone();
         let mut guard = self.shard(&name);
@@ -113,8 +123,9 @@ impl Board {
             }
         }
         let at = Moment { now, wall: report.at };
-        let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(at));
-        let (judgement, row) = check.report(report, &subject, &watch, now);
+        let check = worker.checks.entry(subject.clone()).or_insert_with(|| Check::new(&subject, at));
+        let weight = self.weigh(&mut report, check, &watch, at);
+        let (judgement, row) = check.report(report, &subject, &watch, now, weight);
         self.store.record_results(vec![row]);
         match judgement.flip {
             Some(flip) => {
@@ -122,7 +133,8 @@ impl Board {
                 if !first || flip.to == CheckStatus::Down {
                     self.tell(&name, &subject, flip, check.detail());
                 }
-                self.keep(&name, &subject, check);
+                let why = first_line(check.detail()).to_owned();
+                self.keep_flip(&name, &subject, check, flip, why);
             }
             None => self.soil(&name, &subject, check, dirty),
         }
@@ -136,26 +148,40 @@ impl Board {
         self.moved();
     }
 
-    pub fn watch(&self, name: &Name, watch: Watch) {
-        let at = self.moment();
+    /// `watch.maintenance` counts beside what the open windows cover.
+    pub fn watch(&self, name: &Name, group: Option<&str>, mut watch: Watch) {
         {
+            // Held until the worker is told: no window opens or closes in between.
+            let windows = self.windows();
+            watch.maintenance |= windows.covers(name, group);
             let mut guard = self.shard(name);
-            let Shard { workers, touched, .. } = &mut *guard;
-            let worker = workers.entry(name.clone()).or_default();
-            let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
-            for (subject, check) in &mut worker.checks {
-                if let Some(flip) = check.watched(&watch, resumed, at) {
-                    // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
-                    let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) { check.detail() } else { "" };
-                    self.tell(name, subject, flip, why);
-                    self.keep(name, subject, check);
-                }
-                self.arm(name, subject, check, &watch);
-                touched.note(name, subject);
+            let worker = guard.workers.entry(name.clone()).or_default();
+            if worker.group.as_deref() != group {
+                worker.group = group.map(Arc::from);
             }
-            worker.watch = Some(watch);
+            self.judge_by(name, &mut guard, watch, self.moment());
         }
         self.moved();
+    }
+
+    /// A worker's checks are judged by another watch from now on.
+    pub fn judge_by(&self, name: &Name, shard: &mut Shard, watch: Watch, at: Moment) {
+        let Shard { workers, touched, .. } = shard;
+        let Some(worker) = workers.get_mut(name) else { return };
+        let resumed = worker.watch.as_ref().is_some_and(|before| before.paused) && !watch.paused;
+        for (subject, check) in &mut worker.checks {
+            if let Some(flip) = check.watched(&watch, resumed, at) {
+                // What covers a check or lifts speaks for itself; what shows from under it may need its reason.
+                let why = if matches!(flip.to, CheckStatus::Down | CheckStatus::Degraded) { check.detail() } else { "" };
+                self.tell(name, subject, flip, why);
+                let why = first_line(why).to_owned();
+                self.keep_flip(name, subject, check, flip, why);
+                self.store.record_seen(check.seen(name, subject, at).into_iter().collect());
+            }
+            self.arm(name, subject, check, &watch);
+            touched.note(name, subject);
+        }
+        worker.watch = Some(watch);
     }
 
     pub fn renew(&self, name: &str) {
@@ -210,6 +236,33 @@ impl Board {
         }
         views.sort_unstable_by(|a, b| (&a.worker, &a.subject).cmp(&(&b.worker, &b.subject)));
         views
+    }
+
+    /// One check as it stands, after all of its seen time was told to history.
+    pub fn look(&self, name: &str, subject: &str) -> Option<CheckView> {
+        let at = self.moment();
+        let mut guard = self.shard(name);
+        let (name, worker) = guard.workers.get_key_value(name)?;
+        let name = name.clone();
+        worker.watch.as_ref()?;
+        let subject = worker.checks.get_key_value(subject)?.0.clone();
+        let worker = guard.workers.get_mut(&name)?;
+        let check = worker.checks.get_mut(&subject)?;
+        self.store.record_seen(check.seen(&name, &subject, at).into_iter().collect());
+        Some(check.view(&name, &subject, at.wall))
+    }
+
+    /// How many checks each worker has, and since when; of workers that have any.
+    pub fn held(&self) -> HashMap<Name, (usize, Timestamp)> {
+        let mut held = HashMap::new();
+        for shard in &self.shards {
+            for (name, worker) in &lock(shard).workers {
+                if let Some(since) = worker.checks.values().map(Check::began).min() {
+                    held.insert(name.clone(), (worker.checks.len(), since));
+                }
+            }
+        }
+        held
     }
 
     pub fn changed(&self) -> watch::Receiver<u64> {
@@ -273,11 +326,17 @@ impl Board {
             match check.due(&watch, at) {
                 Due::Nothing => {}
                 Due::Silent(flip, quiet) => {
-                    if let Some(flip) = flip {
-                        self.tell(name, subject, flip, &format!("no result for {}", print_duration(quiet)));
+                    self.store.record_seen(check.seen(name, subject, at).into_iter().collect());
+                    match flip {
+                        Some(flip) => {
+                            let why = format!("no result for {}", print_duration(quiet));
+                            self.tell(name, subject, flip, &why);
+                            self.keep_flip(name, subject, check, flip, why);
+                        }
+                        None => self.keep(name, subject, check),
                     }
-                    self.keep(name, subject, check);
                 }
+                Due::Untold => self.store.record_seen(check.seen(name, subject, at).into_iter().collect()),
                 Due::Gone => {
                     worker.checks.remove(subject);
                     self.store.record_forgotten(vec![(name.clone(), subject.clone())]);
@@ -298,10 +357,10 @@ impl Board {
 
     /// All rows, written and on disk: also those without news, for the time seen since they were last written.
     pub async fn flush(&self) {
-        let wall = self.clock.wall();
+        let at = self.moment();
         let mut waiting = 0;
         for shard in &self.shards {
-            waiting += lock(shard).write_all(&self.store, wall);
+            waiting += lock(shard).write_all(&self.store, at);
             if waiting > ROWS_AT_ONCE {
                 waiting = 0;
                 self.sync().await;
@@ -338,10 +397,17 @@ impl Board {
 
     fn tell(&self, name: &Name, subject: &str, flip: Flip, why: &str) {
         let level = if flip.to == CheckStatus::Down { Level::Warn } else { Level::Info };
-        let why = clip(why.lines().next().unwrap_or_default(), TOLD_BYTES);
+        let why = first_line(why);
         let colon = if why.is_empty() { "" } else { ": " };
         let (from, to) = (flip.from.as_str(), flip.to.as_str());
         self.journal.event("check.changed", level, Some(name), format!("{subject} {from} -> {to}{colon}{why}"));
+    }
+
+    /// Writes a check's row now, with the change that led to it.
+    fn keep_flip(&self, name: &Name, subject: &Arc<str>, check: &mut Check, flip: Flip, why: String) {
+        if let Ok(row) = check.row(name, subject, self.clock.wall()) {
+            self.store.record_flip(row, Change { at: check.since(), from: flip.from, to: flip.to, detail: why });
+        }
     }
 
     /// Writes a check's row now.
@@ -362,11 +428,11 @@ impl Board {
         dirty.push((name.clone(), subject.clone()));
     }
 
-    fn moved(&self) {
+    pub fn moved(&self) {
         self.changed.send_modify(|generation| *generation += 1);
     }
 
-    fn moment(&self) -> Moment {
+    pub fn moment(&self) -> Moment {
         Moment { now: self.clock.now(), wall: self.clock.wall() }
     }
 
@@ -375,6 +441,11 @@ impl Board {
         let index = self.hasher.hash_one(name) as usize % SHARDS;
         lock(self.shards.get(index).unwrap_or(first))
     }
+}
+
+/// Of a detail, what an event or a change says.
+fn first_line(detail: &str) -> &str {
+    clip(detail.lines().next().unwrap_or_default(), TOLD_BYTES)
 }
 
 /// How a check is judged whose worker nobody named since the start: never silent, gone after a day.

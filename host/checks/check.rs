@@ -11,12 +11,14 @@ use tokio::time::Instant;
 use super::{
     Report, Watch,
     beats::{self, Compact},
+    guard::{Question, Verdict},
+    place::{self, Place},
     policy::{self, Flip, Judgement, Machine},
     uptime::{Kind, Seen, Uptime},
 };
 use crate::{
-    facts::{Beat, CheckStatus, CheckView, Evidence, LiveCheck, Name},
-    store::{CheckRow, ResultRow},
+    facts::{Beat, CheckStatus, CheckView, Evidence, LiveCheck, Name, Network},
+    store::{CheckRow, ResultRow, SeenRow},
 };
 
 /// Results kept for a view.
@@ -24,6 +26,8 @@ pub(super) const BEATS: usize = 30;
 /// Of a report's detail: kept for a view, and over a restart.
 const DETAIL_BYTES: usize = 4 << 10;
 const DETAIL_BYTES_SAVED: usize = 512;
+/// Seen time is told to history with the next result, and no later than this: a killed host loses no more of it.
+const TOLD_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// A check nobody reports any more is gone after this; a push check, whose silence is the news, after a month.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 const PUSH_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -47,6 +51,8 @@ pub(super) enum Due {
     Nothing,
     /// Silent for this long.
     Silent(Option<Flip>, Duration),
+    /// Time went by that history knows nothing of.
+    Untold,
     /// Not reported for so long that it isn't a check any more.
     Gone,
 }
@@ -61,6 +67,10 @@ pub(super) struct Check {
     detail: Box<str>,
     evidence: Option<Box<Evidence>>,
     beats: VecDeque<Compact>,
+    /// The remote host it watches.
+    place: Option<Place>,
+    /// When it failed last, in a row of failures.
+    failed: Option<Instant>,
     /// Where silence counts from: the last result, or when host or worker came back.
     heard: Instant,
     /// This silence was judged already.
@@ -69,8 +79,12 @@ pub(super) struct Check {
     current: bool,
     /// Must be reported until then: its worker's config changed, and it may not be in it any more.
     renew_until: Option<Instant>,
-    /// Seen time that no history row has told yet.
+    /// Seen time that no history row has told yet, since when there may be some, and whether there is more every moment.
     untold: Seen,
+    accounted: Instant,
+    counting: bool,
+    /// When it was first reported.
+    began: Timestamp,
     /// The earliest deadline that the board's heap holds for it.
     pub armed: Option<Instant>,
     /// Changed since its row was written.
@@ -86,10 +100,16 @@ struct Saved {
     latency_ms: Option<f64>,
     valid_for_ms: Option<u64>,
     detail: String,
+    /// Its host's name led to an address of the local network.
+    #[serde(default)]
+    lan: bool,
+    /// None in rows of before it was kept.
+    #[serde(default)]
+    began: Option<Timestamp>,
 }
 
 impl Check {
-    pub fn new(at: Moment) -> Self {
+    pub fn new(subject: &str, at: Moment) -> Self {
         Self {
             machine: Machine::new(at.wall),
             uptime: Uptime::new(at.wall.as_millisecond()),
@@ -99,27 +119,37 @@ impl Check {
             detail: Box::default(),
             evidence: None,
             beats: VecDeque::new(),
+            place: place::of(subject),
+            failed: None,
             heard: at.now,
             silent: false,
             current: false,
             renew_until: None,
             untold: Seen::default(),
+            accounted: at.now,
+            counting: false,
+            began: at.wall,
             armed: None,
             dirty: false,
         }
     }
 
     /// As it was when the host stopped; silence counts from now, and the time between is unseen.
-    pub fn restore(state: &serde_json::Value, at: Moment) -> Result<Self, serde_json::Error> {
-        let saved = Saved::deserialize(state)?;
+    pub fn restore(row: &CheckRow, at: Moment) -> Result<Self, serde_json::Error> {
+        let saved = Saved::deserialize(&row.state)?;
+        let began = saved.began.or(saved.last).unwrap_or_else(|| saved.machine.since());
+        let new = Self::new(&row.subject, at);
+        let network = |place| if saved.lan { Place { network: Network::Lan, ..place } } else { place };
         Ok(Self {
+            place: new.place.map(network),
+            began: began.min(saved.machine.since()),
             machine: saved.machine,
             uptime: saved.uptime,
             last: saved.last,
             latency_ms: saved.latency_ms,
             valid_for: saved.valid_for_ms.map(Duration::from_millis),
             detail: saved.detail.into(),
-            ..Self::new(at)
+            ..new
         })
     }
 
@@ -134,12 +164,23 @@ impl Check {
             latency_ms: self.latency_ms,
             valid_for_ms: self.valid_for.map(millis),
             detail: clip(&self.detail, DETAIL_BYTES_SAVED).to_owned(),
+            lan: self.place.as_ref().is_some_and(|place| place.network == Network::Lan),
+            began: Some(self.began),
         })?;
         Ok(CheckRow { worker: worker.clone(), subject: subject.clone(), state })
     }
 
-    /// Takes a report; answers what it led to and its row for history.
-    pub fn report(&mut self, report: Report, subject: &Arc<str>, watch: &Watch, now: Instant) -> (Judgement, ResultRow) {
+    /// The seen time that history does not know of yet, if there is any.
+    pub fn seen(&mut self, worker: &Name, subject: &Arc<str>, at: Moment) -> Option<SeenRow> {
+        self.untold.add(self.uptime.settle(at.wall.as_millisecond()));
+        self.accounted = at.now;
+        let Seen { up_ms, degraded_ms, down_ms } = std::mem::take(&mut self.untold);
+        let row = SeenRow { worker: worker.clone(), subject: subject.clone(), at: at.wall, up_ms, degraded_ms, down_ms };
+        (up_ms > 0 || degraded_ms > 0 || down_ms > 0).then_some(row)
+    }
+
+    /// Takes a report; answers what it led to and its row for history. `verdict`: how a failure counts.
+    pub fn report(&mut self, report: Report, subject: &Arc<str>, watch: &Watch, now: Instant, verdict: Verdict) -> (Judgement, ResultRow) {
         self.heard = now;
         self.silent = false;
         self.current = true;
@@ -152,22 +193,63 @@ impl Check {
         if self.beats.len() >= BEATS {
             self.beats.pop_front();
         }
-        self.beats.push_back(Compact::new(report.at, report.status, report.latency_ms));
-        let judgement = self.machine.result(report.status, watch, report.at);
+        // What fails in a window was meant to, or may as well have been.
+        let kept = if watch.maintenance && report.status != CheckStatus::Up { CheckStatus::Maintenance } else { report.status };
+        self.beats.push_back(Compact::new(report.at, kept, report.latency_ms));
+        let judgement = match verdict {
+            Verdict::Down => self.machine.result(report.status, watch, report.at),
+            Verdict::Hold => self.machine.hold(watch),
+            Verdict::CutOff => self.machine.cut_off(watch, report.at),
+        };
+        match report.status {
+            CheckStatus::Down => self.failed = Some(now),
+            CheckStatus::Unknown if verdict == Verdict::Down => {}
+            _ => self.failed = None,
+        }
         self.account(watch, report.at);
         let told = std::mem::take(&mut self.untold);
+        self.accounted = now;
+        let failed = report.status != CheckStatus::Up && !report.detail.is_empty();
         let row = ResultRow {
             worker: report.worker,
             subject: subject.clone(),
             at: report.at,
-            status: report.status,
+            status: kept,
             latency_ms: report.latency_ms,
             evidence: report.evidence,
+            detail: failed.then(|| clip(&report.detail, DETAIL_BYTES_SAVED).into()),
             up_ms: told.up_ms,
             degraded_ms: told.degraded_ms,
             down_ms: told.down_ms,
         };
         (judgement, row)
+    }
+
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// A connection showed where its host is.
+    pub fn met(&mut self, evidence: Option<&Evidence>) {
+        let Some(address) = evidence.and_then(|evidence| place::connected(evidence.address.as_deref()?)) else { return };
+        let Some(place) = &mut self.place else { return };
+        match place::network(address) {
+            Some(network) => place.network = network,
+            // This machine's own, whatever the name.
+            None => self.place = None,
+        }
+    }
+
+    /// Good was the last thing that was certain of it.
+    pub fn was_well(&self) -> bool {
+        self.valid_for.is_none() && self.machine.was_well()
+    }
+
+    /// What to ask the guard of a failure; None: it counts whatever the guard knows. `cut_off`: failures say nothing just now.
+    pub fn question(&self, watch: &Watch, cut_off: bool) -> Option<Question> {
+        let stands = self.machine.below() == CheckStatus::Down;
+        let asks = !stands && (cut_off || self.machine.would_fall(watch));
+        asks.then(|| Question { before: self.failed, held: self.machine.held(watch) })
     }
 
     /// Its worker is judged otherwise from now on; `resumed`: it was paused, so silence counts from now.
@@ -193,8 +275,12 @@ impl Check {
         if watch.paused {
             return None;
         }
-        let silence = policy::patience(watch, self.valid_for).filter(|_| !self.silent).and_then(|(quiet, _)| self.heard.checked_add(quiet));
-        [silence, self.renew_until, self.end(watch)].into_iter().flatten().min()
+        let untold = if self.counting { self.accounted.checked_add(TOLD_WITHIN) } else { None };
+        [self.silence(watch), self.renew_until, self.end(watch), untold].into_iter().flatten().min()
+    }
+
+    fn silence(&self, watch: &Watch) -> Option<Instant> {
+        policy::patience(watch, self.valid_for).filter(|_| !self.silent).and_then(|(quiet, _)| self.heard.checked_add(quiet))
     }
 
     /// Judges the silence so far.
@@ -204,6 +290,9 @@ impl Check {
         }
         if [self.renew_until, self.end(watch)].into_iter().flatten().any(|end| end <= at.now) {
             return Due::Gone;
+        }
+        if self.silence(watch).is_none_or(|silence| silence > at.now) {
+            return Due::Untold;
         }
         self.silent = true;
         let Some((quiet, verdict)) = policy::patience(watch, self.valid_for) else {
@@ -225,6 +314,14 @@ impl Check {
 
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    pub fn since(&self) -> Timestamp {
+        self.machine.since()
+    }
+
+    pub fn began(&self) -> Timestamp {
+        self.began
     }
 
     pub fn view(&self, worker: &Name, subject: &Arc<str>, wall: Timestamp) -> CheckView {
@@ -276,6 +373,7 @@ impl Check {
             CheckStatus::Unknown | CheckStatus::Maintenance | CheckStatus::Paused => None,
         }
         .filter(|_| self.current || self.silent);
+        self.counting = kind.is_some();
         let until = match (self.last, policy::patience(watch, self.valid_for)) {
             (Some(last), Some((quiet, _))) if !self.silent => {
                 Some(last.as_millisecond().saturating_add(i64::try_from(quiet.as_millis()).unwrap_or(i64::MAX)))

@@ -1,4 +1,5 @@
-//! The one task behind the board: sleeps until the earliest deadline or the next batch of rows, and not at all when there is none.
+//! The one task behind the board: sleeps until the earliest deadline, the next edge of a maintenance window or the next
+//! batch of rows, and not at all when there is none.
 //!
 //! Must not hold the board alive: it ends with the last handle.
 
@@ -28,12 +29,14 @@ pub(super) struct Deadlines {
 struct Due {
     checks: BinaryHeap<Reverse<(Instant, Name, Arc<str>)>>,
     write: Option<Instant>,
+    /// A maintenance window opens or closes.
+    turn: Option<Instant>,
 }
 
 impl Due {
     fn next(&self) -> Option<Instant> {
         let check = self.checks.peek().map(|Reverse((at, ..))| *at);
-        [check, self.write].into_iter().flatten().min()
+        [check, self.write, self.turn].into_iter().flatten().min()
     }
 }
 
@@ -47,6 +50,11 @@ impl Deadlines {
         self.change(|due| {
             due.write.get_or_insert(now + WRITE_EVERY);
         });
+    }
+
+    /// When windows are looked at again; none: nothing is to come.
+    pub fn turn_at(&self, at: Option<Instant>) {
+        self.change(|due| due.turn = at);
     }
 
     /// Wakes the keeper only when it would sleep too long.
@@ -76,6 +84,10 @@ impl Board {
                 due.write = None;
                 drop(due);
                 self.write();
+            } else if due.turn.is_some_and(|turn| turn <= now) {
+                due.turn = None;
+                drop(due);
+                self.turn_windows();
             } else if due.checks.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
                 let Some(Reverse((at, name, subject))) = due.checks.pop() else {
                     continue;

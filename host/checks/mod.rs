@@ -1,15 +1,20 @@
 //! Checks: what workers watch, whether it is up, and for how much of the last day.
 //!
-//! `policy` (hysteresis) and `uptime` (time-weighted arithmetic) are pure; the board owns every check's state, its keeper the one
-//! timer for silence. Must not run workers: it asks for a confirming tick through [`Recheck`] and tells flips as events.
+//! `policy` (hysteresis), `uptime` (time-weighted arithmetic), `windows` (maintenance) and `guard` (is it this host that is cut off?)
+//! are pure; the board owns every check's state, its keeper the one timer for silence and windows. Must not run workers: it asks for a confirming tick through [`Recheck`] and tells flips as events.
 
 mod beats;
 mod board;
 mod check;
+mod cutoff;
+pub mod guard;
 mod keeper;
+mod maintenance;
+pub mod place;
 pub mod policy;
 mod shard;
 pub mod uptime;
+pub mod windows;
 
 use std::{
     sync::{Arc, Weak},
@@ -22,9 +27,9 @@ use tokio::task::AbortHandle;
 use self::{board::Board, check::BEATS};
 use crate::{
     clock::Clock,
-    facts::{CheckStatus, CheckView, Evidence, LiveCheck, Name},
+    facts::{CheckStatus, CheckView, CutOff, Evidence, LiveCheck, MaintenanceView, Name},
     journal::Journal,
-    manifest::spec::CheckPolicy,
+    manifest::spec::{CheckPolicy, MaintenanceSpec},
     store::{Store, StoreError},
 };
 
@@ -104,7 +109,37 @@ impl Checks {
 
     /// Tells or changes how a worker's checks are judged; also names the worker as existing. Reports of others are dropped.
     pub fn watch(&self, worker: &Name, watch: Watch) {
-        self.board.watch(worker, watch);
+        self.board.watch(worker, None, watch);
+    }
+
+    /// The same for a worker of a group, which maintenance windows may name.
+    pub fn watch_in(&self, worker: &Name, group: Option<&str>, watch: Watch) {
+        self.board.watch(worker, group, watch);
+    }
+
+    /// Takes the declared maintenance windows instead of those before; in force when this returns.
+    pub fn declare_windows(&self, windows: Vec<Arc<MaintenanceSpec>>) {
+        self.board.declare_windows(windows);
+    }
+
+    /// All maintenance windows, in file and list order.
+    pub fn maintenance(&self) -> Vec<MaintenanceView> {
+        self.board.maintenance()
+    }
+
+    /// The names of the windows that are open now.
+    pub fn open_windows(&self) -> Vec<String> {
+        self.board.open_windows()
+    }
+
+    /// Whether "everything is down at once" counts as this host being cut off (the default).
+    pub fn set_guard(&self, on: bool) {
+        self.board.set_guard(on);
+    }
+
+    /// Whether this host seems cut off from what it watches; the internet before the local network.
+    pub fn cut_off(&self) -> Option<CutOff> {
+        self.board.cut_off()
     }
 
     /// The worker's config changed: what it hasn't reported two intervals (at least 20 s) after its first report is gone.
@@ -126,6 +161,16 @@ impl Checks {
     /// Checks of all workers or one, by worker and subject.
     pub fn views(&self, worker: Option<&str>) -> Vec<CheckView> {
         self.board.views(worker)
+    }
+
+    /// One check as it stands; what the store tells of its past from now on reaches up to this moment.
+    pub fn look(&self, worker: &str, subject: &str) -> Option<CheckView> {
+        self.board.look(worker, subject)
+    }
+
+    /// How many checks each worker has, and when the oldest of them began; of workers that have any.
+    pub fn held(&self) -> std::collections::HashMap<Name, (usize, Timestamp)> {
+        self.board.held()
     }
 
     /// The live view follows: from now on (or no longer) changed checks are noted for [`Checks::touched`]. It has one follower.

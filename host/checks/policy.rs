@@ -17,6 +17,7 @@
 //!   check was stays remembered, so a down check still needs `recover` good results, and one bad result shows it down again.
 //! - Silence ends the rows that were being counted: results from before and after it are not in a row. Silence past `valid_for` is
 //!   down without confirming (it has waited long enough), and `recover` good results end it like any other.
+//! - When everything fails at once, `guard` may hold a fall for a few results, or count failures as unknown.
 //! - `paused` and `maintenance` cover what is shown; below them everything goes on, and shows again when they are lifted.
 
 use std::time::Duration;
@@ -117,6 +118,36 @@ impl Machine {
         let flip = self.show(watch, now);
         let wants = !matches!(status, CheckStatus::Unknown) && self.confirming() > 0;
         Judgement { flip, recheck: watch.interval.filter(|_| wants).map(recheck_after) }
+    }
+
+    /// One more failure would show it down.
+    pub fn would_fall(&self, watch: &Watch) -> bool {
+        let known = self.reach == Some(Reach::Down);
+        self.below() != CheckStatus::Down && (known || self.downs.saturating_add(1) >= watch.policy.confirm.max(1))
+    }
+
+    /// How often [`Machine::hold`] held this fall already.
+    pub fn held(&self, watch: &Watch) -> u32 {
+        let needed = if self.reach == Some(Reach::Down) { 0 } else { watch.policy.confirm.max(1) - 1 };
+        self.downs.saturating_sub(needed)
+    }
+
+    /// A failure that is counted but doesn't show yet: others are asked first.
+    pub fn hold(&mut self, watch: &Watch) -> Judgement {
+        self.count(CheckStatus::Down);
+        let covered = watch.paused || watch.maintenance;
+        Judgement { flip: None, recheck: watch.interval.filter(|_| !covered).map(recheck_after) }
+    }
+
+    /// A failure that is this host's own: unknown, and those before it in the row were no better founded.
+    pub fn cut_off(&mut self, watch: &Watch, now: Timestamp) -> Judgement {
+        self.downs = 0;
+        self.result(CheckStatus::Unknown, watch, now)
+    }
+
+    /// Good was the last thing that was certain.
+    pub fn was_well(&self) -> bool {
+        matches!(self.reach, Some(Reach::Up | Reach::Degraded))
     }
 
     /// The silence that [`patience`] named has passed.

@@ -11,7 +11,10 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Watch, check::Check};
+use super::{
+    Watch,
+    check::{Check, Moment},
+};
 use crate::{facts::Name, store::Store};
 
 /// How often a worker's refused reports are told again.
@@ -49,6 +52,8 @@ impl Touched {
 pub(super) struct Worker {
     /// None: kept from the run before, and nobody has said yet that the worker is still there.
     pub watch: Option<Watch>,
+    /// As its manifest says: maintenance windows may name it.
+    pub group: Option<Arc<str>>,
     pub checks: BTreeMap<Arc<str>, Check>,
     /// Its config changed: subjects are renewed with the first report of what runs now.
     pub renewing: bool,
@@ -73,14 +78,19 @@ impl Shard {
         store.record_checks(rows.collect());
     }
 
-    /// Every check's row; answers how many.
-    pub fn write_all(&mut self, store: &Store, wall: Timestamp) -> usize {
+    /// Every check's row, and the seen time that history does not know of; answers how many rows.
+    pub fn write_all(&mut self, store: &Store, at: Moment) -> usize {
         self.dirty.clear();
-        let checks =
-            self.workers.iter_mut().flat_map(|(name, worker)| worker.checks.iter_mut().map(move |(subject, check)| (name, subject, check)));
-        let rows: Vec<_> = checks.filter_map(|(name, subject, check)| check.row(name, subject, wall).ok()).collect();
+        let (mut rows, mut seen) = (Vec::new(), Vec::new());
+        for (name, worker) in &mut self.workers {
+            for (subject, check) in &mut worker.checks {
+                seen.extend(check.seen(name, subject, at));
+                rows.extend(check.row(name, subject, at.wall));
+            }
+        }
         let count = rows.len();
         store.record_checks(rows);
+        store.record_seen(seen);
         count
     }
 }

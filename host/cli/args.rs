@@ -150,7 +150,7 @@ pub struct Output {
 }
 
 const UP_HELP: &str = "\
-Prints `admin http://ADDR`, `listen http://ADDR` and `ready` on stdout; logs go to stderr.
+Prints `admin http://ADDR`, `listen http://ADDR`, `page LINK` (it signs a browser in) and `ready` on stdout; logs go to stderr.
 Settings come from flags, then SKEP_DATA, SKEP_MANIFESTS, SKEP_PLUGINS, SKEP_ADMIN (IP:PORT), SKEP_LISTEN,
 SKEP_DRAIN, SKEP_LOG_FORMAT and SKEP_CONFIG, then skep.toml in the data folder. SKEP_LOG filters the log.
 
@@ -166,13 +166,17 @@ skep.toml:
   hosts = [\"skep.example.com\"]       # what a proxy in front calls this host
   [limits]
   history_bytes = \"1GiB\"             # also history_days, residents, connections, followers
+  [status]                           # a status page for everyone: /status, /badge/WORKER.svg; off without this
+  on = true                          # also title, groups, workers (which are shown; neither: all checks)
+  [watch]
+  guard = true                       # everything down at once: this host is cut off, so unknown
   [defaults]                         # any worker field, below what manifests say
   restart = { intensity = 5 }";
 
 #[derive(Debug, Args)]
 #[command(after_help = UP_HELP)]
 pub struct Up {
-    /// Where the API listens [default: 127.0.0.1:7700]
+    /// Where the page and the API listen [default: 127.0.0.1:7700]
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<String>,
     /// Where the workers' HTTP routes listen [default: 127.0.0.1:7701]
@@ -249,7 +253,7 @@ pub struct Check {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  skep get workers\n  skep get workers -o json | jq -r '.[] | select(.state != \"running\") | .name'\n  skep get worker pages\n  skep get problems"
+    after_help = "Examples:\n  skep get workers\n  skep get workers -o json | jq -r '.[] | select(.state != \"running\") | .name'\n  skep get worker pages\n  skep get maintenance\n  skep get problems"
 )]
 pub struct Get {
     #[command(subcommand)]
@@ -267,6 +271,11 @@ pub enum What {
     Worker {
         #[arg(value_name = "NAME")]
         name: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Maintenance windows: which are open, which are to come
+    Maintenance {
         #[command(flatten)]
         output: Output,
     },

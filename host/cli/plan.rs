@@ -1,7 +1,7 @@
 //! Plans and problems as a person reads them. Pure.
 
 use super::paint::{Ink, Paint, count, safe};
-use crate::facts::{Plan, Problem, Step, Verb};
+use crate::facts::{Forgets, Plan, Problem, Step, Verb};
 
 /// Changes shown of one step; the rest is counted.
 const CHANGES_SHOWN: usize = 12;
@@ -38,12 +38,27 @@ fn step_lines(step: &Step, width: usize, paint: &Paint) -> String {
     }
 }
 
+/// What goes with a worker that is removed.
+fn forgotten(forgets: &Forgets, paint: &Paint) -> String {
+    let (checks, their) = if forgets.checks == 1 { ("check".to_owned(), "its") } else { (format!("{} checks", forgets.checks), "their") };
+    let line = format!("    its {checks} and {their} history since {} go too", forgets.since.strftime("%F"));
+    format!("{}\n", paint.ink(Ink::Bad, &line))
+}
+
 /// The steps, what stays, and what became of it.
 pub fn render(plan: &Plan, dry_run: bool, paint: &Paint) -> String {
     // Names of one-line updates line up.
     let in_line = plan.steps.iter().filter(|step| step.changes.len() == 1);
     let width = in_line.map(|step| step.worker.chars().count()).max().unwrap_or(0);
-    let mut text: String = plan.steps.iter().map(|step| step_lines(step, width, paint)).collect();
+    let mut text = String::new();
+    for step in &plan.steps {
+        text.push_str(&step_lines(step, width, paint));
+        if step.verb == Verb::Remove
+            && let Some(forgets) = plan.forgets.iter().find(|forgets| forgets.worker == step.worker)
+        {
+            text.push_str(&forgotten(forgets, paint));
+        }
+    }
     if plan.unchanged > 0 {
         text.push_str(&paint.ink(Ink::Faint, &format!("= {} unchanged", plan.unchanged)));
         text.push('\n');

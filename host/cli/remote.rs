@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::DATA,
-    facts::{CheckView, EventRecord, LogLine, Plan, Problem, ReplicaView, TrapRecord, Why, WorkerView},
+    facts::{CheckView, EventRecord, LogLine, MaintenanceView, Plan, Problem, ReplicaView, TrapRecord, Why, WorkerView},
     worker::MAX_PAYLOAD_BYTES,
 };
 
@@ -145,6 +145,10 @@ async fn get(client: &Client, what: What, console: &mut Console) -> Result<Code,
             let replicas: Vec<ReplicaView> =
                 if several { client.get(&format!("workers/{}/replicas", segment(&name)), &[]).await? } else { Vec::new() };
             console.answer(output, &one, |paint| records::worker(&one, &replicas, &problems, paint))
+        }
+        What::Maintenance { output } => {
+            let all: Vec<MaintenanceView> = client.get("maintenance", &[]).await?;
+            console.answer(output, &all, |paint| show::maintenance(&all, paint))
         }
         What::Problems { output } => {
             let all: Vec<Problem> = client.get("problems", &[]).await?;

@@ -1,11 +1,13 @@
 //! Listings: facts in, tables and lines out. Pure.
 
+use jiff::Timestamp;
+
 use super::{
     paint::{Ink, Paint, bytes, check_ink, count, level_word, millis, percent, safe, short, worker_ink},
     plan::problem_lines,
     table::{Cell, Edge, Table},
 };
-use crate::facts::{CheckStatus, CheckView, EventRecord, LogLine, Problem, TrapRecord, WorkerView};
+use crate::facts::{CheckStatus, CheckView, EventRecord, LogLine, MaintenanceView, Problem, TrapRecord, WorkerView};
 
 /// Free text in a table that is not wide.
 const TEXT_WIDTH: usize = 60;
@@ -114,6 +116,41 @@ pub fn problems(all: &[Problem], paint: &Paint) -> String {
     let mut text: String = all.iter().map(|problem| problem_lines(problem, paint)).collect();
     text.push_str(&format!("\n{}\n", count(all.len(), "problem")));
     text
+}
+
+/// Maintenance windows, open ones and those to come alike, as they are declared.
+pub fn maintenance(all: &[MaintenanceView], paint: &Paint) -> String {
+    if all.is_empty() {
+        return "no maintenance windows: a [[maintenance]] table in a manifest declares one\n".to_owned();
+    }
+    let mut table = Table::new()
+        .column("NAME", Edge::Left)
+        .column("STATE", Edge::Left)
+        .column("FROM", Edge::Left)
+        .column("UNTIL", Edge::Left)
+        .column("WORKERS", Edge::Left)
+        .column("CRON", Edge::Left)
+        .column("DECLARED", Edge::Left);
+    let when = |at: Timestamp| if at > paint.now { paint.ahead(at) } else { paint.ago(at) };
+    for one in all {
+        let over = one.until.is_none_or(|until| until <= paint.now);
+        let (state, ink) = match (one.open, over) {
+            (true, _) => ("open", Ink::Notice),
+            (false, true) => ("over", Ink::Faint),
+            (false, false) => ("to come", Ink::Plain),
+        };
+        let workers = if one.workers.is_empty() { "all".to_owned() } else { one.workers.join(", ") };
+        table.row(vec![
+            Cell::from(one.name.as_str()),
+            Cell::new(state, ink),
+            one.from.map(when).into(),
+            one.until.map(when).into(),
+            Cell::from(short(&workers, TEXT_WIDTH)),
+            one.cron.clone().into(),
+            Cell::from(format!("{}:{}", one.file, one.line)),
+        ]);
+    }
+    table.render(paint)
 }
 
 /// The newest results as signs, newest last.

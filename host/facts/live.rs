@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{CheckStatus, EventRecord, InstanceMode, LimiterView, Name, Problem, QueueView, WorkerState};
+use super::{CheckStatus, CutOff, EventRecord, InstanceMode, LimiterView, Name, Problem, QueueView, WorkerState};
 
 /// What the host itself has to say.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -35,6 +35,12 @@ pub struct CutOffView {
     pub since: i64,
     /// In a sentence.
     pub reason: String,
+}
+
+impl From<CutOff> for CutOffView {
+    fn from(cut: CutOff) -> Self {
+        Self { since: cut.since.as_millisecond(), reason: cut.reason }
+    }
 }
 
 /// One worker.

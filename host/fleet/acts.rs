@@ -39,7 +39,7 @@ type Files = BTreeMap<Arc<str>, File>;
 
 impl<C: Part> Reconciler<C> {
     pub(super) async fn apply(&mut self, request: ApplyRequest) -> Result<Plan, FleetError> {
-        let ApplyRequest { text, set, prune, dry_run } = request;
+        let ApplyRequest { text, set, prune, fresh, dry_run } = request;
         let label = set.clone().unwrap_or_else(|| TEXT.to_owned());
         if text.len() as u64 > MAX_FILE_BYTES {
             let message = format!("has {} bytes; at most {MAX_FILE_BYTES} (8 MiB) are applied at once", text.len());
@@ -49,6 +49,11 @@ impl<C: Part> Reconciler<C> {
         let name = label.clone();
         let placed = self.with_book(move |book| {
             let placement = edits::place(&book.files, &text, &home, prune)?;
+            let stands = |key: &&Key| book.files.values().any(|file| file.tables().contains(key));
+            if let Some((kind, taken)) = placement.declared.iter().filter(|_| fresh).find(stands) {
+                let message = format!("there is a {} \"{taken}\" already", kind.as_str());
+                return Err(FleetError::Invalid(vec![problem(&name, Some("name"), message, "choose another name")]));
+            }
             if placement.odd {
                 // No file will show what is wrong with it.
                 let (spec, mut problems) = book.check(&name, &text);
@@ -69,6 +74,9 @@ impl<C: Part> Reconciler<C> {
     }
 
     pub(super) async fn delete(&mut self, worker: &str, dry_run: bool) -> Result<Plan, FleetError> {
+        if worker.contains('/') && self.applied.unit(worker).is_some() {
+            return self.delete_item(worker, dry_run).await;
+        }
         let key = (Kind::Worker, worker.to_owned());
         let (file, text) = self.stands(&key).await?;
         let texts = vec![(file.clone(), edits::without(&file, &text, &key))];
@@ -121,7 +129,7 @@ impl<C: Part> Reconciler<C> {
     }
 
     /// The file and text in which a table stands.
-    async fn stands(&self, key: &Key) -> Result<(Arc<str>, Arc<str>), FleetError> {
+    pub(super) async fn stands(&self, key: &Key) -> Result<(Arc<str>, Arc<str>), FleetError> {
         let wanted = key.clone();
         let found = self.with_book(move |book| {
             let file = book.files.iter().find(|(_, file)| file.tables().contains(&wanted));
@@ -146,7 +154,7 @@ impl<C: Part> Reconciler<C> {
     }
 
     /// Checks what these texts would lead to. Texts that change nothing are left out of what comes back.
-    async fn consider(
+    pub(super) async fn consider(
         &mut self,
         texts: Texts,
         mode: Mode,
@@ -174,13 +182,14 @@ impl<C: Part> Reconciler<C> {
     }
 
     /// Writes the texts and applies what they lead to, or only tells the plan.
-    async fn act(&mut self, proposal: Proposal, texts: Texts, cause: Cause, dry_run: bool) -> Result<Plan, FleetError> {
+    pub(super) async fn act(&mut self, proposal: Proposal, texts: Texts, cause: Cause, dry_run: bool) -> Result<Plan, FleetError> {
         let plan = Plan {
             generation: self.applied.generation(),
             applied: false,
             steps: steps(&proposal.changes),
             unchanged: unchanged(&proposal.changes, &proposal.desired),
             files: texts.iter().map(|(name, _)| name.to_string()).collect(),
+            forgets: Vec::new(),
         };
         if dry_run || (texts.is_empty() && plan.steps.is_empty()) {
             return Ok(plan);
@@ -263,14 +272,18 @@ fn left_over(proposal: &Proposal, placement: &Placement) -> Result<(), FleetErro
 
 /// The tables behind a spec; the workers of one `each` share theirs.
 fn names(spec: &FileSpec) -> impl Iterator<Item = Key> {
-    let parent = |name: &str| name.split_once('/').map_or(name, |(parent, _)| parent).to_owned();
-    let workers = spec.workers.iter().map(move |worker| (Kind::Worker, parent(&worker.name)));
+    let workers = spec.workers.iter().map(|worker| (Kind::Worker, parent(&worker.name).to_owned()));
     let limiters = spec.limiters.iter().map(|limiter| (Kind::Limiter, limiter.name.clone()));
     let queues = spec.queues.iter().map(|queue| (Kind::Queue, queue.name.clone()));
     workers.chain(limiters).chain(queues).chain(spec.maintenance.iter().map(|window| (Kind::Maintenance, window.name.clone())))
 }
 
-fn problem(file: &str, field: Option<&str>, message: String, hint: &str) -> Problem {
+/// The worker whose table declares this one.
+pub(super) fn parent(worker: &str) -> &str {
+    worker.split_once('/').map_or(worker, |(parent, _)| parent)
+}
+
+pub(super) fn problem(file: &str, field: Option<&str>, message: String, hint: &str) -> Problem {
     let field = field.map(str::to_owned);
     Problem { file: file.to_owned(), line: 0, column: 0, worker: None, field, message, hint: Some(hint.to_owned()) }
 }

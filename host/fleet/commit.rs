@@ -36,6 +36,7 @@ pub enum Cause {
     Component,
     Rollback,
     Apply,
+    Edit,
     Delete,
     Pause,
     Scale,
@@ -52,6 +53,7 @@ impl Cause {
             Self::Component => "component",
             Self::Rollback => "rollback",
             Self::Apply => "apply",
+            Self::Edit => "edit",
             Self::Delete => "delete",
             Self::Pause => "pause",
             Self::Scale => "scale",
@@ -133,9 +135,16 @@ impl<C: Part> Reconciler<C> {
         if queues != before.queues() {
             runner.queues(queues);
         }
-        for change in changes {
+        // A window that goes with its workers must not show what it covered once more.
+        let (gone, rest): (Vec<_>, Vec<_>) = changes.iter().partition(|change| matches!(change, Change::Remove(_)));
+        gone.into_iter().for_each(|change| runner.remove(change.worker()));
+        let maintenance = self.applied.maintenance();
+        if maintenance != before.maintenance() {
+            runner.maintenance(maintenance);
+        }
+        for change in rest {
             match change {
-                Change::Remove(unit) => runner.remove(&unit.spec.name),
+                Change::Remove(_) => {}
                 Change::Create(unit) => _ = self.order(unit).map(|order| runner.create(order, at_start)),
                 Change::Update { to, .. } | Change::Roll { to, .. } => _ = self.order(to).map(|order| runner.update(order)),
                 Change::Amend { to, .. } | Change::Note { to, .. } => _ = self.order(to).map(|order| runner.amend(order)),
@@ -221,7 +230,7 @@ impl<C: Part> Reconciler<C> {
     /// The plan of doing nothing.
     pub(super) fn unchanged(&self) -> Plan {
         let unchanged = self.applied.units().len();
-        Plan { generation: self.applied.generation(), applied: false, steps: Vec::new(), unchanged, files: Vec::new() }
+        Plan { generation: self.applied.generation(), applied: false, steps: Vec::new(), unchanged, files: Vec::new(), forgets: Vec::new() }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     facts::{Digest, Name},
-    manifest::spec::{FileSpec, LimiterSpec, QueueSpec, WorkerSpec},
+    manifest::spec::{FileSpec, LimiterSpec, MaintenanceSpec, QueueSpec, WorkerSpec},
 };
 
 /// One worker as it shall run.
@@ -84,6 +84,11 @@ impl Desired {
     /// All declared queues, in file and list order.
     pub fn queues(&self) -> Vec<Arc<QueueSpec>> {
         self.files.values().flat_map(|spec| &spec.queues).cloned().collect()
+    }
+
+    /// All maintenance windows, in file and list order.
+    pub fn maintenance(&self) -> Vec<Arc<MaintenanceSpec>> {
+        self.files.values().flat_map(|spec| &spec.maintenance).cloned().collect()
     }
 
     /// All named limiters, in file and list order.

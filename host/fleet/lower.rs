@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     facts::Digest,
-    manifest::spec::{LimiterSpec, QueueSpec, RunSpec, WorkerSpec},
+    manifest::spec::{LimiterSpec, MaintenanceSpec, QueueSpec, RunSpec, WorkerSpec},
     store::{Generation, Store, StoreError},
     supervise::Fact,
     worker::{Component, ComponentError, Components},
@@ -45,6 +45,8 @@ pub trait Runner<C>: Send + Sync + 'static {
     fn limiters(&self, limiters: Vec<Arc<LimiterSpec>>);
     /// All declared queues, whenever one of them changed; before the workers that use them.
     fn queues(&self, queues: Vec<Arc<QueueSpec>>);
+    /// All maintenance windows, whenever one of them changed; before the workers they cover come.
+    fn maintenance(&self, windows: Vec<Arc<MaintenanceSpec>>);
     /// What supervision finds out about components.
     fn facts(&self) -> broadcast::Receiver<Fact>;
 }

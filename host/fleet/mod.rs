@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   folder, watch ─▶ files ─▶ resolve ─▶ desired ─▶ diff ─▶ commit ─▶ lower (runner, loader, archive)
-//!   acts, edits ──▶ texts ──┘   ▲
+//!   acts, changes, edits ──▶ texts ──┘   ▲
 //!          plugins, components ─┘ (rollover: which bytes, and the way back)
 //! ```
 //!
@@ -10,6 +10,7 @@
 //! diff, edits, resolve, rollover. Must not know wasm, HTTP or SQL.
 
 mod acts;
+mod changes;
 mod commit;
 mod components;
 pub mod desired;
@@ -26,16 +27,24 @@ mod resolve;
 pub mod rollover;
 pub mod watch;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use tokio::sync::{mpsc, oneshot, watch as watched};
 
-pub use self::lower::{Archive, Loader, Lower, Order, Part, Runner};
 use self::{
+    changes::Shelf,
     desired::Desired,
     files::Book,
     reconciler::{Ask, Asked, Parts, Reconciler},
 };
+pub use self::{
+    changes::{Declared, FileEdit, FileSummary, WorkerEdit, digest},
+    lower::{Archive, Loader, Lower, Order, Part, Runner},
+};
+pub use crate::manifest::edit::Set;
 use crate::{
     clock::Clock,
     facts::{Plan, Problem},
@@ -69,6 +78,8 @@ pub struct ApplyRequest {
     pub set: Option<String>,
     /// Remove every worker that `text` does not declare.
     pub prune: bool,
+    /// Every table of `text` is new: one that stands somewhere already is a problem, not an update.
+    pub fresh: bool,
     pub dry_run: bool,
 }
 
@@ -95,6 +106,7 @@ pub struct Status {
 pub struct Fleet {
     asks: mpsc::Sender<Asked>,
     status: watched::Receiver<Arc<Status>>,
+    shelf: Shelf,
 }
 
 impl Fleet {
@@ -104,10 +116,11 @@ impl Fleet {
         let Settings { manifests, plugins, defaults } = settings;
         let (asks, asked) = mpsc::channel(ASKS_WAITING);
         let (tell, status) = watched::channel(Arc::default());
-        let book = Book::new(manifests.clone(), defaults);
+        let book = Arc::new(Mutex::new(Book::new(manifests.clone(), defaults)));
+        let shelf = Shelf(book.clone());
         let parts = Parts { book, manifests, plugins, lower, journal, clock, status: tell, asks: asked };
         tokio::spawn(Reconciler::start(parts).await?.run());
-        Ok(Self { asks, status })
+        Ok(Self { asks, status, shelf })
     }
 
     /// Answers when the change is applied (workers handed to supervision), on disk, and synced.
@@ -117,6 +130,31 @@ impl Fleet {
 
     pub async fn delete_worker(&self, name: &str, dry_run: bool) -> Result<Plan, FleetError> {
         self.ask(Ask::Delete { worker: name.to_owned(), dry_run }).await
+    }
+
+    /// Puts a whole file there as it is given.
+    pub async fn put_file(&self, edit: FileEdit) -> Result<Plan, FleetError> {
+        self.ask(Ask::Put(edit)).await
+    }
+
+    /// Sets single values of one worker, or of one item of `each`.
+    pub async fn change_worker(&self, edit: WorkerEdit) -> Result<Plan, FleetError> {
+        self.ask(Ask::Change(edit)).await
+    }
+
+    /// All files of the folder, by name.
+    pub async fn files(&self) -> Result<Vec<FileSummary>, FleetError> {
+        self.shelf.files().await
+    }
+
+    /// One file's text.
+    pub async fn file(&self, name: &str) -> Result<Arc<str>, FleetError> {
+        self.shelf.text(name).await
+    }
+
+    /// What declares a worker, or an item of `each`, as the folder stands.
+    pub async fn declared(&self, worker: &str) -> Result<Declared, FleetError> {
+        self.shelf.declared(worker, &self.desired()).await
     }
 
     /// Goes back to the generation before.

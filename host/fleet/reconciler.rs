@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    ApplyRequest, FleetError, Lower, Status,
+    ApplyRequest, FileEdit, FleetError, Lower, Status, WorkerEdit,
     commit::{Cause, Saved},
     components::Table,
     desired::Desired,
@@ -44,6 +44,8 @@ use crate::{
 #[derive(Debug)]
 pub enum Ask {
     Apply(ApplyRequest),
+    Put(FileEdit),
+    Change(WorkerEdit),
     Delete {
         worker: String,
         dry_run: bool,
@@ -87,7 +89,7 @@ pub struct Reconciler<C> {
     pub(super) lower: Lower<C>,
     pub(super) journal: Journal,
     pub(super) clock: Clock,
-    /// Shared with the blocking thread that works on it at the moment; never with another task.
+    /// Shared with the blocking thread that works on it at the moment, and with readers; never with another task that writes.
     book: Arc<Mutex<Book>>,
     pub(super) table: Table<C>,
     pub(super) applied: Arc<Desired>,
@@ -103,7 +105,7 @@ pub struct Reconciler<C> {
 
 /// What a reconciler is made of.
 pub struct Parts<C> {
-    pub book: Book,
+    pub book: Arc<Mutex<Book>>,
     pub manifests: PathBuf,
     pub plugins: PathBuf,
     pub lower: Lower<C>,
@@ -137,7 +139,7 @@ impl<C: Part> Reconciler<C> {
             lower,
             journal,
             clock,
-            book: Arc::new(Mutex::new(book)),
+            book,
             table: Table::default(),
             applied: Arc::new(Desired::default().numbered(saved.number)),
             problems: Vec::new(),
@@ -220,6 +222,8 @@ impl<C: Part> Reconciler<C> {
         self.touched(Touched { manifests: Names::All, plugins: Names::default() }).await?;
         match ask {
             Ask::Apply(request) => self.apply(request).await,
+            Ask::Put(edit) => self.put(edit).await,
+            Ask::Change(edit) => self.change(edit).await,
             Ask::Delete { worker, dry_run } => self.delete(&worker, dry_run).await,
             Ask::Undo { dry_run } => self.undo(dry_run).await,
             Ask::SetPaused { worker, paused } => self.set_paused(&worker, paused).await,

@@ -15,7 +15,10 @@ use super::{
     grants,
     hints::moved_field,
     reader::{Field, Reader},
-    spec::{CheckPolicy, Grants, Limits, LiveSpec, Origin, RestartPolicy, RestartSpec, RunSpec, Schedule, Start, WorkerSpec},
+    spec::{
+        CheckPolicy, Grants, Limits, LiveSpec, MAX_GROUP, MAX_NOTES, MAX_TITLE, Origin, RestartPolicy, RestartSpec, RunSpec, Schedule,
+        Start, WorkerSpec,
+    },
     tables,
     tree::{At, Entry, Node, Value},
     triggers::{self, optional, or_default, small_table},
@@ -25,8 +28,6 @@ use crate::facts::{Digest, InstanceMode};
 const MEMORY: std::ops::RangeInclusive<u64> = (64 << 10)..=(1 << 30);
 const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3_600);
 const PERIOD: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
-const MAX_TITLE: usize = 200;
-const MAX_NOTES: usize = 16 << 10;
 const MAX_REPLICAS: u32 = 1_000;
 
 /// Checks one worker; several specs where it has `each`. Whatever it answers is void once a problem is reported.
@@ -61,6 +62,7 @@ pub(super) fn worker(mut table: Reader<'_>, origin: &Origin) -> Option<Vec<Worke
         let live = LiveSpec {
             title: own.title.or_else(|| live.title.clone()),
             notes: own.notes.or_else(|| live.notes.clone()),
+            group: own.group.or_else(|| live.group.clone()),
             payload: own.payload.or_else(|| live.payload.clone()),
             ..live.clone()
         };
@@ -126,7 +128,7 @@ fn default_instance(run: &RunSpec) -> InstanceMode {
 fn live(table: &mut Reader<'_>) -> Option<LiveSpec> {
     let title = optional(table.take("title"), title);
     let notes = optional(table.take("notes"), notes);
-    let group = optional(table.take("group"), |f| f.short_text(63, "\"home\"").map(str::to_owned));
+    let group = optional(table.take("group"), group);
     let payload = optional(table.take("payload"), payload);
     let paused = or_default(table.take("paused"), false, |f| f.bool());
     let replicas = or_default(table.take("replicas"), 1, replicas);
@@ -140,6 +142,10 @@ pub(super) fn title(field: &Field<'_>) -> Option<String> {
 
 pub(super) fn notes(field: &Field<'_>) -> Option<String> {
     field.short_text(MAX_NOTES, "\"…\"").map(str::to_owned)
+}
+
+pub(super) fn group(field: &Field<'_>) -> Option<String> {
+    field.short_text(MAX_GROUP, "\"home\"").map(str::to_owned)
 }
 
 pub(super) fn payload(field: &Field<'_>) -> Option<Arc<Json>> {

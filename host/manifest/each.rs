@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Keys of an item that are the worker's own, and not part of its config.
-const OVERRIDES: [&str; 4] = ["every", "title", "notes", "payload"];
+const OVERRIDES: [&str; 5] = ["every", "title", "notes", "group", "payload"];
 
 /// One item with the config that its worker sees: the parent's, the list reduced to this item, without [`OVERRIDES`].
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub(super) struct Overrides {
     pub every: Option<Duration>,
     pub title: Option<String>,
     pub notes: Option<String>,
+    pub group: Option<String>,
     pub payload: Option<Arc<Json>>,
 }
 
@@ -75,9 +76,10 @@ fn item<'n>(node: &Node<'n>, path: &str, report: &Report, config: impl FnOnce() 
     let every = optional(table.take("every"), triggers::every);
     let title = optional(table.take("title"), check::title);
     let notes = optional(table.take("notes"), check::notes);
+    let group = optional(table.take("group"), check::group);
     let payload = optional(table.take("payload"), check::payload);
     // Whatever else an item has is the worker's own business.
-    let own = Overrides { name: Some(name?), every: every?, title: title?, notes: notes?, payload: payload? };
+    let own = Overrides { name: Some(name?), every: every?, title: title?, notes: notes?, group: group?, payload: payload? };
     Some(Item { own, config: config() })
 }
 

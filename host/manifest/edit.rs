@@ -4,7 +4,10 @@
 
 use std::ops::Range;
 
-pub use super::blocks::Kind;
+pub use super::{
+    blocks::Kind,
+    values::{Set, change, item_text, remove_item},
+};
 
 use toml::de::DeTable;
 
@@ -42,6 +45,12 @@ pub fn blocks(text: &str) -> Vec<Block<'_>> {
 pub fn worker_block<'t>(text: &'t str, worker: &str) -> Option<&'t str> {
     let (_, split) = find(text, Kind::Worker, worker)?;
     Some(split.core())
+}
+
+/// The same block, and the line on which it starts.
+pub fn worker_place<'t>(text: &'t str, worker: &str) -> Option<(&'t str, u32)> {
+    let (_, split) = find(text, Kind::Worker, worker)?;
+    Some((split.core(), split.line))
 }
 
 /// Puts `block` where the table of the same kind and name stands, else at the end. Comments right above the old table stay when
@@ -142,11 +151,11 @@ fn field_of(split: &Split<'_>, field: &str) -> Result<Option<Place>, EditError> 
     Ok(Some(Place { line, value }))
 }
 
-fn missing(kind: Kind, name: &str) -> EditError {
+pub(super) fn missing(kind: Kind, name: &str) -> EditError {
     EditError::NotFound(format!("{} \"{name}\"", kind.as_str()))
 }
 
-fn find<'t>(text: &'t str, kind: Kind, name: &str) -> Option<(usize, Split<'t>)> {
+pub(super) fn find<'t>(text: &'t str, kind: Kind, name: &str) -> Option<(usize, Split<'t>)> {
     let mut at = 0;
     split(text).into_iter().find_map(|split| {
         let start = at;
@@ -170,7 +179,7 @@ fn single<'t>(block: &Block<'t>) -> Result<Split<'t>, EditError> {
     }
 }
 
-fn parsed<'t>(split: &Split<'t>) -> Result<Vec<tree::Entry<'t>>, EditError> {
+pub(super) fn parsed<'t>(split: &Split<'t>) -> Result<Vec<tree::Entry<'t>>, EditError> {
     if split.nesting > MAX_NESTING {
         return Err(EditError::Syntax("too many brackets within brackets".to_owned()));
     }
@@ -178,7 +187,7 @@ fn parsed<'t>(split: &Split<'t>) -> Result<Vec<tree::Entry<'t>>, EditError> {
 }
 
 /// Refuses an edit whose outcome no longer parses.
-fn still_toml(text: String, kind: Kind, name: &str) -> Result<String, EditError> {
+pub(super) fn still_toml(text: String, kind: Kind, name: &str) -> Result<String, EditError> {
     match find(&text, kind, name).map(|(_, split)| parsed(&split).map(|_| ())) {
         Some(Ok(())) => Ok(text),
         Some(Err(error)) => Err(error),
@@ -186,7 +195,7 @@ fn still_toml(text: String, kind: Kind, name: &str) -> Result<String, EditError>
     }
 }
 
-fn replaced(text: &str, range: Range<usize>, with: &str) -> String {
+pub(super) fn replaced(text: &str, range: Range<usize>, with: &str) -> String {
     let (before, after) = (text.get(..range.start).unwrap_or_default(), text.get(range.end..).unwrap_or_default());
     [before, with, after].concat()
 }

@@ -40,6 +40,11 @@ pub(super) fn corrected_name(name: &str) -> Option<String> {
     Some(out)
 }
 
+/// The name that a title or an address becomes; None when there is not a letter or digit in it that a name may have.
+pub fn slug(title: &str) -> Option<String> {
+    corrected_name(title)
+}
+
 /// The known word that `written` was most likely meant to be.
 pub(crate) fn nearest<'w>(written: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let length = written.chars().count();

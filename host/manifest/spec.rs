@@ -7,6 +7,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 pub use super::differences::differences;
 use crate::facts::{Digest, InstanceMode, Name};
 
+/// The longest title, group and notes, in bytes.
+pub const MAX_TITLE: usize = 200;
+pub const MAX_GROUP: usize = 63;
+pub const MAX_NOTES: usize = 16 << 10;
+
 /// Everything one manifest file declares.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FileSpec {

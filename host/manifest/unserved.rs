@@ -19,21 +19,20 @@ pub fn not_in_this_build(spec: &FileSpec) -> Vec<Problem> {
         // Items of one `each` share their keys: they are said once.
         if item.is_empty() || before != Some(parent) {
             let used = WORKER_KEYS.iter().filter(|(_, used)| used(worker));
-            problems.extend(used.map(|(key, _)| problem(&worker.origin, Some(parent), key)));
+            problems.extend(used.map(|(key, _)| problem(&worker.origin, parent, key)));
         }
         before = Some(parent);
     }
-    problems.extend(spec.maintenance.iter().map(|window| problem(&window.origin, None, "[[maintenance]]")));
     problems.sort_by_key(|problem| problem.line);
     problems
 }
 
-fn problem(origin: &Origin, worker: Option<&str>, key: &str) -> Problem {
+fn problem(origin: &Origin, worker: &str, key: &str) -> Problem {
     Problem {
         file: origin.file.to_string(),
         line: origin.line,
         column: 0,
-        worker: worker.map(str::to_owned),
+        worker: Some(worker.to_owned()),
         field: Some(key.to_owned()),
         message: "not in this build".to_owned(),
         hint: Some("take it out, or run a build that serves it".to_owned()),

@@ -11,19 +11,20 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
-    CheckRow, Generation, StoreError, Surroundings,
+    CheckRow, Deployed, Generation, StoreError, Surroundings, changes,
     database::{self, Schema},
-    events, generations, jobs, kv,
+    events, generations, jobs, kv, marks,
     queue::{Entry, Queue, Weigh},
     traps,
     writer::{Failures, Sink},
 };
-use crate::facts::{EventRecord, Name, TrapRecord};
+use crate::facts::{Change, EventRecord, Name, TrapRecord};
 
 /// Recorded facts wait this long for company, so that a storm of them is a few dozen fsyncs a second and not thousands.
 pub(super) const LINGER: Duration = Duration::from_millis(20);
 
-pub(super) const SCHEMA: Schema = Schema { steps: &[STEP_1, jobs::STEP, kv::STEP], synchronous: "FULL", checkpoint: 1_000 };
+pub(super) const SCHEMA: Schema =
+    Schema { steps: &[STEP_1, jobs::STEP, kv::STEP, changes::STEP, marks::STEP], synchronous: "FULL", checkpoint: 1_000 };
 
 const STEP_1: &str = "
     -- Counts of the data folder itself; 'boot': how often it was started.
@@ -76,6 +77,11 @@ pub(super) enum Work {
     Event(Box<EventRecord>),
     Trap(Box<TrapRecord>),
     Check(Box<CheckRow>),
+    /// A check's row and the change that made it what it is: both or neither.
+    Flip(Box<(CheckRow, Change)>),
+    Deployed(Box<Deployed>),
+    /// The worker is gone.
+    Undeployed(Name),
     Forget(Vec<(Name, Arc<str>)>),
     Generation(Box<Generation>),
     /// The queue's, which answers for itself.
@@ -92,6 +98,8 @@ impl Weigh for Work {
             Self::Trap(trap) => traps::bytes(trap),
             // A check's state is bounded by the checks room.
             Self::Check(row) => 1_024 + row.subject.len(),
+            Self::Flip(flip) => 2_048 + flip.0.subject.len() + flip.1.detail.len(),
+            Self::Deployed(_) | Self::Undeployed(_) => 512,
             Self::Forget(checks) => checks.len() * size_of::<(Name, Arc<str>)>(),
             Self::Jobs(op) => op.bytes(),
             // Only ever awaited, and bounded by their callers.
@@ -107,6 +115,8 @@ pub(super) struct Control {
     path: PathBuf,
     jobs: jobs::Writer,
     kv: kv::Ledger,
+    changes: changes::Keeper,
+    marks: marks::Keeper,
 }
 
 /// What the host must know of control.db before it serves.
@@ -132,7 +142,8 @@ impl Control {
         let last_event = events::last_id(&db).map_err(StoreError::sqlite("reading", path))?;
         let jobs = jobs::Writer::open(&db, queue, surroundings).map_err(StoreError::sqlite("reading", path))?;
         let core = jobs.core();
-        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default() };
+        let (changes, marks) = Default::default();
+        let control = Self { db, path: path.to_owned(), jobs, kv: kv::Ledger::default(), changes, marks };
         Ok(Opened { control, boot: u64::try_from(boot).unwrap_or_default(), last_event, jobs: core })
     }
 
@@ -146,6 +157,7 @@ impl Control {
         let mut kv_statements = None;
         let mut traps = Vec::new();
         let mut events = false;
+        let (mut flipped, mut marked) = (Vec::new(), Vec::new());
         for (index, entry) in batch.iter_mut().enumerate() {
             let outcome = match &mut entry.work {
                 Work::Event(event) => {
@@ -157,7 +169,24 @@ impl Control {
                     Ok(())
                 }
                 Work::Check(row) => events::upsert_check(&mut statements, row),
-                Work::Forget(checks) => aside(&transaction, |db| events::forget_checks(db, checks)),
+                Work::Flip(flip) => {
+                    let (row, change) = &**flip;
+                    flipped.push((row.worker.clone(), row.subject.clone()));
+                    aside(&transaction, |db| {
+                        events::upsert_check(&mut statements, row)?;
+                        changes::insert(db, &row.worker, &row.subject, change)
+                    })
+                }
+                Work::Deployed(deployed) => marks::note(&transaction, deployed).map(|new| {
+                    if new {
+                        marked.push(deployed.worker.clone());
+                    }
+                }),
+                Work::Undeployed(worker) => marks::forget(&transaction, worker),
+                Work::Forget(checks) => aside(&transaction, |db| {
+                    events::forget_checks(db, checks)?;
+                    changes::forget(db, checks)
+                }),
                 Work::Generation(generation) => aside(&transaction, |db| generations::save(db, generation)),
                 // What goes wrong here is the disk's fault, and all of the batch's.
                 Work::Jobs(op) => {
@@ -187,6 +216,12 @@ impl Control {
         }
         if events {
             events::prune(&transaction)?;
+        }
+        if !flipped.is_empty() {
+            self.changes.prune(&transaction, &flipped)?;
+        }
+        if !marked.is_empty() {
+            self.marks.prune(&transaction, &marked)?;
         }
         self.jobs.conclude(&transaction)?;
         if kv_statements.is_some() {

@@ -12,6 +12,7 @@
 //! ```
 
 mod backup;
+mod changes;
 mod control;
 mod database;
 mod error;
@@ -20,6 +21,8 @@ mod generations;
 mod history;
 mod jobs;
 mod kv;
+mod marks;
+mod past;
 mod queue;
 mod reader;
 mod rows;
@@ -56,8 +59,10 @@ pub use self::{
     backup::{CONTROL, HISTORY, Health, check_control, copy_control, examine},
     database::sqlite_version,
     error::StoreError,
+    history::{Past, Sketch, Span},
     jobs::*,
     kv::*,
+    marks::Deployed,
     seams::{DesiredLog, Leases},
 };
 
@@ -116,7 +121,20 @@ pub struct ResultRow {
     pub status: CheckStatus,
     pub latency_ms: Option<f64>,
     pub evidence: Option<Box<Evidence>>,
+    /// What was wrong, kept for results that are not up.
+    pub detail: Option<Box<str>>,
     /// How the time since the result before counts, in milliseconds (what is not named here was not seen).
+    pub up_ms: u64,
+    pub degraded_ms: u64,
+    pub down_ms: u64,
+}
+
+/// Time up to `at` that no result tells: a silence, or the stretch up to a stop of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenRow {
+    pub worker: Name,
+    pub subject: Arc<str>,
+    pub at: Timestamp,
     pub up_ms: u64,
     pub degraded_ms: u64,
     pub down_ms: u64,

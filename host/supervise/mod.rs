@@ -225,8 +225,10 @@ impl Supervisor {
     pub fn amend(&self, deployment: Deployment) {
         let Some(unit) = self.unit(&deployment.spec.name) else { return };
         let before = unit.deployed();
+        let turned = deployment.spec.live.paused != before.deployment.spec.live.paused;
         let deployed = Arc::new(Deployed {
             deployment,
+            paused_or_resumed: if turned { Some(self.services.clock.wall()) } else { before.paused_or_resumed },
             outbound: before.outbound.clone(),
             pings: before.pings.clone(),
             rights: before.rights.clone(),
@@ -387,7 +389,7 @@ fn deployed(deployment: Deployment, outbound: Arc<Outbound>, services: &Services
     let config = deployment.spec.run.config.to_string().into();
     let (worker, grants) = (deployment.spec.name.clone(), deployment.spec.run.grants.clone());
     let rights = Arc::new(Rights { worker, grants, services: services.capabilities.clone() });
-    Arc::new(Deployed { deployment, outbound, pings: OnceLock::new(), rights, config })
+    Arc::new(Deployed { deployment, paused_or_resumed: None, outbound, pings: OnceLock::new(), rights, config })
 }
 
 /// A duration as people say it.

@@ -33,6 +33,8 @@ const ERROR_BYTES: usize = 4 << 10;
 #[derive(Debug)]
 pub struct Deployed {
     pub deployment: Deployment,
+    /// When its manifest last paused or resumed it, since it was deployed: replicas know nothing of that.
+    pub paused_or_resumed: Option<Timestamp>,
     pub outbound: Arc<Outbound>,
     /// Made at the first instance, as most workers never have one.
     pub pings: OnceLock<Arc<Pings>>,

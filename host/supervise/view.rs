@@ -4,6 +4,8 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use jiff::Timestamp;
+
 use super::{
     cell::Phase,
     replica::Replica,
@@ -32,6 +34,14 @@ pub(super) fn state(unit: &Unit, deployed: &Deployed) -> WorkerState {
     let states: Vec<_> = replicas.iter().map(|replica| replica.cell().state()).collect();
     let worst = WORST_FIRST.into_iter().find(|state| states.contains(state)).unwrap_or(WorkerState::Stopped);
     if worst == WorkerState::Running && deployed.deployment.spec.live.paused { WorkerState::Paused } else { worst }
+}
+
+/// When it entered this state: for one that is paused or was resumed, that may be after its replicas came up.
+fn since(replicas: Timestamp, state: WorkerState, deployed: &Deployed) -> Timestamp {
+    match state {
+        WorkerState::Paused | WorkerState::Running => deployed.paused_or_resumed.map_or(replicas, |at| at.max(replicas)),
+        _ => replicas,
+    }
 }
 
 pub(super) fn worker(unit: &Unit) -> WorkerView {
@@ -77,7 +87,7 @@ pub(super) fn worker(unit: &Unit) -> WorkerView {
             lateness_ms: facts.lateness_ms(),
             missed: load(&facts.missed),
         }),
-        since: cells.iter().map(|(_, since, _)| *since).max().unwrap_or_default(),
+        since: since(cells.iter().map(|(_, since, _)| *since).max().unwrap_or_default(), state, &deployed),
         instance: deployed.mode(),
         events: EventCounts {
             ok: load(&facts.ok),
@@ -192,5 +202,6 @@ pub(super) fn why(unit: &Unit, clock: Clock) -> Why {
         Some(reason) => format!("{cause} (held back: {reason})"),
         None => cause,
     };
+    let since = self::since(since, state, &deployed);
     Why { worker: name.clone(), state, since, cause, next_restart, remedy, trap: last.trap.map(String::from) }
 }

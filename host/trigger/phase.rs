@@ -1,12 +1,13 @@
-//! When ticks are due: pure arithmetic of intervals and cron expressions.
+//! When ticks are due: pure arithmetic of intervals; cron expressions are shared with maintenance windows, in `manifest::cron`.
 //!
 //! An interval keeps a phase drawn from the worker's name, so that ten thousand workers with one interval do not fire together and a
 //! restart of the host does not move them. No clock here.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+
+pub use crate::manifest::cron::next as next_cron;
 
 /// First ticks at host start are spread over this, or over the interval when that is shorter.
 const START_SPREAD: Duration = Duration::from_secs(20);
@@ -45,11 +46,4 @@ pub fn skipped(every: Duration, due: Duration, now: Duration) -> u64 {
         return 0;
     }
     u64::try_from(now.saturating_sub(due).as_nanos() / every.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The next time a cron expression names after `after`. Over daylight saving it goes by the wall clock: a time that is skipped does
-/// not come that day, one that is shown twice comes twice.
-pub fn next_cron(expression: &str, timezone: &str, after: Timestamp) -> Option<Timestamp> {
-    let crontab = cronexpr::parse_crontab(&format!("{expression} {timezone}")).ok()?;
-    crontab.find_next(after).ok().map(|zoned| zoned.timestamp())
 }

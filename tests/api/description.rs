@@ -1,7 +1,12 @@
 //! What the API says of itself: the OpenAPI document, readiness, errors and their hints.
 
 use skep::{
-    api::{ApiError, host::readiness, openapi, suggest},
+    api::{
+        ApiError,
+        access::{OPEN, OPEN_BELOW},
+        host::readiness,
+        openapi, suggest,
+    },
     facts::Problem,
     fleet::FleetError,
 };
@@ -24,12 +29,12 @@ fn every_endpoint_is_described() {
             assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{path} has no summary");
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{path}: {}", operation["tags"]);
             assert!(ids.insert(operation["operationId"].to_string()), "{path}: {} twice", operation["operationId"]);
-            if method != "get" {
+            let open = OPEN.contains(&path.as_str()) || OPEN_BELOW.iter().any(|below| path.starts_with(below));
+            if method != "get" && !open {
                 assert_eq!(operation["security"], serde_json::json!([{ "admin": [] }]), "{method} {path}");
             }
-            let open = path == "/healthz" || path == "/readyz";
             let responses = operation["responses"].as_object().unwrap();
-            assert_eq!(responses.contains_key("401"), !open, "{path} tells when a token is needed");
+            assert_eq!(responses.contains_key("401"), !open || path == "/login", "{path} tells when a token is needed");
             assert_eq!(operation["security"] == serde_json::json!([{}]), open, "{path}: {}", operation["security"]);
         }
     }
@@ -41,6 +46,8 @@ fn every_endpoint_is_described() {
         "GET /api/v1/checks/history",
         "GET /api/v1/events",
         "GET /api/v1/events/stream",
+        "GET /api/v1/files",
+        "GET /api/v1/files/{name}",
         "GET /api/v1/host",
         "GET /api/v1/jobs/{id}",
         "GET /api/v1/kv",
@@ -49,21 +56,29 @@ fn every_endpoint_is_described() {
         "GET /api/v1/limiters",
         "GET /api/v1/limiters/{name}",
         "GET /api/v1/live",
+        "GET /api/v1/monitors/{worker}",
+        "GET /api/v1/maintenance",
         "GET /api/v1/openapi.json",
         "GET /api/v1/problems",
         "GET /api/v1/queues",
         "GET /api/v1/queues/{name}",
         "GET /api/v1/queues/{name}/jobs",
+        "GET /api/v1/session",
         "GET /api/v1/traps",
         "GET /api/v1/traps/{id}",
         "GET /api/v1/workers",
         "GET /api/v1/workers/{name}",
         "GET /api/v1/workers/{name}/logs",
+        "GET /api/v1/workers/{name}/manifest",
         "GET /api/v1/workers/{name}/replicas",
         "GET /api/v1/workers/{name}/why",
+        "GET /badge/{file}",
         "GET /healthz",
+        "GET /login",
         "GET /metrics",
         "GET /readyz",
+        "GET /status",
+        "GET /status.json",
         "POST /api/v1/apply",
         "POST /api/v1/diff",
         "POST /api/v1/jobs/{id}/ack",
@@ -75,6 +90,7 @@ fn every_endpoint_is_described() {
         "POST /api/v1/kv/{bucket}/{key}/increment",
         "POST /api/v1/limiters/{name}/acquire",
         "POST /api/v1/limiters/{name}/try",
+        "POST /api/v1/monitors",
         "POST /api/v1/queues/{name}/jobs",
         "POST /api/v1/queues/{name}/lease",
         "POST /api/v1/queues/{name}/purge",
@@ -86,8 +102,12 @@ fn every_endpoint_is_described() {
         "POST /api/v1/workers/{name}/resume",
         "POST /api/v1/workers/{name}/scale",
         "POST /api/v1/workers/{name}/tick",
+        "POST /login",
+        "POST /logout",
+        "PUT /api/v1/files/{name}",
         "PUT /api/v1/kv/{bucket}/{key}",
         "PUT /api/v1/limiters/{name}",
+        "PUT /api/v1/monitors/{worker}",
     ];
     expected.sort_unstable();
     assert_eq!(described, expected);

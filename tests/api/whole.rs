@@ -8,8 +8,9 @@ use std::{
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use skep::{
-    api::{Access, ApiState, Bounds, HostFacts, Via, router, serve},
+    api::{Access, ApiState, Bounds, HostFacts, Via, router, serve, status::Public},
     clock::Clock,
+    config::StatusPage,
     limiter::Limiters,
     worker::Engines,
 };
@@ -40,6 +41,11 @@ pub struct Whole {
 
 impl Whole {
     pub async fn with(files: &[(&str, &str)]) -> Self {
+        Self::public(files, None).await
+    }
+
+    /// With a public status page.
+    pub async fn public(files: &[(&str, &str)], status: Option<StatusPage>) -> Self {
         let fleet = support::Bench::with(files).await;
         let supervised = bench::Bench::on(ENGINES.clone()).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -68,6 +74,7 @@ impl Whole {
                 manifests: here.clone(),
                 plugins: here,
             }),
+            public: status.map(|status| Arc::new(Public::new(status))),
             ready: is_ready,
             shutdown: stopping.clone(),
             traffic: Arc::new(Vec::new),
@@ -75,8 +82,17 @@ impl Whole {
             live: Default::default(),
         };
         tokio::spawn(serve::serve(listener, router(state, Via::Tcp), Bounds::default(), stopping));
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { fleet, jobs, limiters, address, http, _ready: ready, stop, supervised }
+    }
+
+    /// Any path, with no token; redirects are not followed.
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("http://{}{path}", self.address))
+    }
+
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {

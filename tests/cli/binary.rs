@@ -190,7 +190,7 @@ async fn apply_prints_the_plan_and_diff_exits_1_when_anything_differs() {
         }
         let dry_run = query.unwrap().contains("dry_run=true");
         let steps = if body.is_empty() { vec![] } else { vec![Step { verb: Verb::Create, worker: "a".into(), changes: vec![] }] };
-        Ok(Json(Plan { generation: 2, applied: !dry_run && !steps.is_empty(), steps, unchanged: 0, files: vec![] }))
+        Ok(Json(Plan { generation: 2, applied: !dry_run && !steps.is_empty(), steps, unchanged: 0, files: vec![], forgets: vec![] }))
     };
     let host = Fake::start(Router::new().route("/api/v1/apply", post(plan)).route("/api/v1/diff", post(plan)));
     let file = |name: &str, text: &str| {

@@ -10,7 +10,7 @@ use skep::{
         files::{self, Joined},
         plan,
     },
-    facts::{Plan, Problem, Step, Verb},
+    facts::{Forgets, Plan, Problem, Step, Verb},
 };
 
 use super::{paint, problem};
@@ -32,6 +32,7 @@ fn some_plan() -> Plan {
         ],
         unchanged: 3,
         files: vec!["pages.toml".into()],
+        forgets: vec![Forgets { worker: "old".into(), checks: 2, since: "2026-11-20T23:59:59Z".parse().unwrap() }],
     }
 }
 
@@ -47,14 +48,17 @@ fn a_plan_shows_what_happens_to_each_worker() {
     config.max_labels: 1 -> 2
 ~ amend nas  title: a -> b  (no restart)
 - remove old
+    its 2 checks and their history since 2026-11-20 go too
 = 3 unchanged
 applied as generation 4: pages.toml
 "
     );
     let dry = Plan { applied: false, files: Vec::new(), ..some_plan() };
     assert!(plan::render(&dry, true, &paint()).ends_with("= 3 unchanged\ndry run: nothing was changed (5 steps)\n"));
-    let nothing = Plan { generation: 4, applied: false, steps: Vec::new(), unchanged: 3, files: Vec::new() };
+    let nothing = Plan { generation: 4, applied: false, steps: Vec::new(), unchanged: 3, files: Vec::new(), forgets: Vec::new() };
     assert_eq!(plan::render(&nothing, false, &paint()), "= 3 unchanged\nnothing to do: generation 4 is as declared\n");
+    let one = Plan { forgets: vec![Forgets { checks: 1, ..some_plan().forgets[0].clone() }], ..some_plan() };
+    assert!(plan::render(&one, false, &paint()).contains("\n    its check and its history since 2026-11-20 go too\n"));
     assert!(plan::differs(&dry) && !plan::differs(&nothing));
     assert_eq!(plan::amended("pages", "paused", &some_plan()), "pages paused (generation 4)\n");
     assert_eq!(plan::amended("pages", "paused", &nothing), "pages was paused already\n");

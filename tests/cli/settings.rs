@@ -22,14 +22,16 @@ fn flags_come_before_environment_before_file_before_defaults() {
     assert_eq!((bare.admin.to_string(), bare.listen.to_string()), ("127.0.0.1:7700".into(), "127.0.0.1:7701".into()));
     assert_eq!((bare.manifests, bare.plugins), (dir.path().join("manifests"), dir.path().join("plugins")));
     assert_eq!((bare.drain, bare.log, bare.file), (Duration::from_secs(10), LogFormat::Text, None));
+    assert!(bare.guard);
     assert_eq!((bare.limits.history_bytes, bare.limits.history_days, bare.limits.residents), (1 << 30, 400, 10_000));
 
-    let file = "listen = \"127.0.0.1:1\"\ndrain = \"5s\"\nmanifests = \"mine\"\nlog = \"json\"\n[admin]\naddress = \"127.0.0.1:2\"\nhosts = [\"Skep.example.com\", \"b:8443\"]\n[limits]\nhistory_bytes = \"512MiB\"\nresidents = 5\n[defaults]\nrestart = { intensity = 5 }\n";
+    let file = "listen = \"127.0.0.1:1\"\ndrain = \"5s\"\nmanifests = \"mine\"\nlog = \"json\"\n[admin]\naddress = \"127.0.0.1:2\"\nhosts = [\"Skep.example.com\", \"b:8443\"]\n[limits]\nhistory_bytes = \"512MiB\"\nresidents = 5\n[watch]\nguard = false\n[defaults]\nrestart = { intensity = 5 }\n";
     fs::write(dir.path().join("skep.toml"), file).unwrap();
     let from_file = load(Layer::default(), &[("SKEP_DATA", data)]).unwrap();
     assert_eq!((from_file.admin.port(), from_file.listen.port(), from_file.drain), (2, 1, Duration::from_secs(5)));
     assert_eq!(from_file.manifests, dir.path().join("mine"), "relative to the file");
     assert_eq!((from_file.limits.history_bytes, from_file.limits.residents, from_file.limits.history_days), (512 << 20, 5, 400));
+    assert!(!from_file.guard);
     assert_eq!(
         from_file.admin_hosts.iter().map(|host| (host.name.as_str(), host.port)).collect::<Vec<_>>(),
         [("skep.example.com", None), ("b", Some(8443))]
@@ -42,6 +44,23 @@ fn flags_come_before_environment_before_file_before_defaults() {
     let all = load(flags, &variables).unwrap();
     assert_eq!((all.listen.port(), all.admin.port(), all.drain, all.log), (4, 2, Duration::from_secs(7), LogFormat::Text));
     assert_eq!(all.plugins, Path::new("p"));
+}
+
+#[test]
+fn the_public_status_page_is_off_until_it_is_switched_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = |text: &str| {
+        fs::write(dir.path().join("skep.toml"), text).unwrap();
+        load(Layer { data: Some(dir.path().into()), ..Layer::default() }, &[])
+    };
+    for off in ["", "[status]\n", "[status]\ntitle = \"Ours\"\ngroups = [\"web\"]\n", "[status]\non = false\n"] {
+        assert_eq!(load(off).unwrap().status, None, "{off}");
+    }
+    let status = load("[status]\non = true\ntitle = \"Ours\"\ngroups = [\"web\"]\nworkers = [\"nas\"]\n").unwrap().status.unwrap();
+    assert_eq!((status.title.as_deref(), status.groups, status.workers), (Some("Ours"), vec!["web".to_owned()], vec!["nas".to_owned()]));
+    let said = load("[status]\non = true\ntitle = \" \"\n").unwrap_err();
+    assert!(said.contains("skep.toml:3:1: status.title: must have 1 to 200 bytes"), "{said}");
+    assert!(load("[status]\nopen = true\n").unwrap_err().contains("unknown key \"open\""));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use skep::{
         show,
         table::{Edge, Table},
     },
-    facts::{CheckStatus, EventRecord, Level, LogLine, WorkerState},
+    facts::{CheckStatus, EventRecord, Level, LogLine, MaintenanceView, WorkerState},
 };
 
 use super::{at, paint, problem};
@@ -171,4 +171,34 @@ proptest! {
         let frame = |event: &str, data: &str| Frame { event: event.into(), data: data.into() };
         prop_assert_eq!(got, vec![frame("line", "{\"a\":1}"), frame("missed", "{\"missed\":3}")]);
     }
+}
+
+#[test]
+fn windows_say_whether_they_are_open_and_when() {
+    assert!(show::maintenance(&[], &paint()).contains("[[maintenance]]"));
+    let window = |name: &str, open, from: Option<i64>, until: Option<i64>, workers: &[&str]| MaintenanceView {
+        name: name.into(),
+        workers: workers.iter().map(|worker| (*worker).to_owned()).collect(),
+        open,
+        from: from.map(|seconds| at("06:03:00") + jiff::SignedDuration::from_secs(seconds)),
+        until: until.map(|seconds| at("06:03:00") + jiff::SignedDuration::from_secs(seconds)),
+        cron: (name == "night").then(|| "0 3 * * 0 UTC".into()),
+        file: "w.toml".into(),
+        line: 7,
+    };
+    let all = [
+        window("night", false, Some(7_200), Some(10_800), &["pages", "group:home"]),
+        window("move", true, Some(-60), Some(3_600), &[]),
+        window("past", false, Some(-7_200), Some(-3_600), &["pages"]),
+    ];
+    let text = show::maintenance(&all, &paint());
+    assert_eq!(
+        text,
+        "\
+NAME   STATE    FROM     UNTIL    WORKERS            CRON           DECLARED
+night  to come  in 2h    in 3h    pages, group:home  0 3 * * 0 UTC  w.toml:7
+move   open     60s ago  in 60m   all                -              w.toml:7
+past   over     2h ago   60m ago  pages              -              w.toml:7
+"
+    );
 }

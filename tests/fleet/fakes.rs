@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use skep::{
     facts::Digest,
     fleet::{Archive, Loader, Order, Part, Runner},
-    manifest::spec::{LimiterSpec, QueueSpec, RunSpec},
+    manifest::spec::{LimiterSpec, MaintenanceSpec, QueueSpec, RunSpec},
     store::{Generation, StoreError},
     supervise::Fact,
     worker::ComponentError,
@@ -128,6 +128,10 @@ impl Runner<FakePart> for FakeRunner {
 
     fn queues(&self, _: Vec<Arc<QueueSpec>>) {
         self.calls.lock().unwrap().push("queues".into());
+    }
+
+    fn maintenance(&self, _: Vec<Arc<MaintenanceSpec>>) {
+        self.calls.lock().unwrap().push("maintenance".into());
     }
 
     fn facts(&self) -> broadcast::Receiver<Fact> {

@@ -56,6 +56,8 @@ pub struct Host {
     pub announced: Vec<String>,
     log: Arc<Mutex<String>>,
     flags: Vec<String>,
+    /// Port of the admin address; 0: another one each start.
+    admin_port: u16,
     env: Vec<(String, String)>,
 }
 
@@ -81,6 +83,7 @@ impl Host {
             announced: Vec::new(),
             log: Arc::default(),
             flags: Vec::new(),
+            admin_port: 0,
             env: Vec::new(),
         };
         for guest in guests {
@@ -92,6 +95,12 @@ impl Host {
     /// More flags for `skep up`.
     pub fn flags(mut self, flags: &[&str]) -> Self {
         self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self
+    }
+
+    /// Stays at one admin address over restarts, as a page that is open needs it.
+    pub fn at_one_address(mut self) -> Self {
+        self.admin_port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         self
     }
 
@@ -115,7 +124,7 @@ impl Host {
     /// Starts (again) and waits for `ready`.
     pub fn start(&mut self) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_skep"))
-            .args(["up", "--admin", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--data"])
+            .args(["up", "--listen", "127.0.0.1:0", "--admin", &format!("127.0.0.1:{}", self.admin_port), "--data"])
             .arg(self.data())
             .args(&self.flags)
             .env_remove("RUST_LOG")

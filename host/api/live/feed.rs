@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{ApiState, limiters, queues, serve::told, workers::placed},
-    facts::{EventRecord, LiveHost, Name, WorkerView},
+    facts::{CutOffView, EventRecord, LiveHost, Name, WorkerView},
 };
 
 /// Changes are gathered for this long before they are sent.
@@ -189,8 +189,8 @@ impl Feed {
             store_dropped: state.store.dropped(),
             traps_today: state.store.traps_on_day(state.clock.wall()).unwrap_or_default(),
             alerts: false,
-            maintenance: Vec::new(),
-            cut_off: None,
+            maintenance: state.checks.open_windows(),
+            cut_off: state.checks.cut_off().map(CutOffView::from),
         });
     }
 

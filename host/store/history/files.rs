@@ -19,6 +19,7 @@ use super::{
         rows::timestamp,
     },
     gather::{Check, DAY_MS},
+    write,
 };
 
 /// Checks whose ids one file keeps at hand; past it they are read again.
@@ -27,64 +28,78 @@ const KNOWN: usize = 65_536;
 /// Small, because a WAL counts against the byte cap: 1 MiB.
 const CHECKPOINT: u32 = 256;
 
-pub(super) const DAY_SCHEMA: Schema = Schema {
-    steps: &["
-        -- Ids are never used twice: what a forgotten check left behind stays nobody's.
-        CREATE TABLE checks (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            worker TEXT NOT NULL,
-            subject TEXT NOT NULL,
-            last INTEGER, -- its newest row in results
-            UNIQUE (worker, subject)
-        );
-        -- Appended only; each row names the one before it of the same check, which costs less than an index.
-        CREATE TABLE results (
-            id INTEGER PRIMARY KEY,
-            at INTEGER NOT NULL, -- milliseconds since 1970
-            check_id INTEGER NOT NULL,
-            previous INTEGER,
-            status INTEGER NOT NULL, -- 0 up, 1 degraded, 2 down, 3 unknown, 4 maintenance, 5 paused
-            latency_us INTEGER,
-            dns_us INTEGER, connect_us INTEGER, tls_us INTEGER, first_byte_us INTEGER, total_us INTEGER,
-            evidence TEXT -- JSON; for results that are not up
-        );
-        CREATE TABLE minutes (
-            at INTEGER NOT NULL, -- the span's start, milliseconds since 1970
-            check_id INTEGER NOT NULL,
-            results INTEGER NOT NULL,
-            up_ms INTEGER NOT NULL, degraded_ms INTEGER NOT NULL, down_ms INTEGER NOT NULL,
-            latencies INTEGER NOT NULL, latency_sum_us INTEGER NOT NULL, latency_min_us INTEGER, latency_max_us INTEGER,
-            PRIMARY KEY (at, check_id)
-        ) WITHOUT ROWID;
-        CREATE VIEW readable AS
-            SELECT strftime('%FT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS time, worker, subject,
-                CASE status WHEN 0 THEN 'up' WHEN 1 THEN 'degraded' WHEN 2 THEN 'down' ELSE 'unknown' END AS status,
-                latency_us / 1000.0 AS latency_ms, evidence
-            FROM results JOIN checks ON checks.id = check_id;
-    "],
-    synchronous: "NORMAL",
-    checkpoint: CHECKPOINT,
-};
+pub(super) const DAY_SCHEMA: Schema = Schema { steps: &[DAY_1, DAY_2], synchronous: "NORMAL", checkpoint: CHECKPOINT };
 
-pub(super) const ROLLUP_SCHEMA: Schema = Schema {
-    steps: &["
-        CREATE TABLE checks (id INTEGER PRIMARY KEY AUTOINCREMENT, worker TEXT NOT NULL, subject TEXT NOT NULL, last INTEGER, UNIQUE (worker, subject));
-        CREATE TABLE hours (
-            at INTEGER NOT NULL, check_id INTEGER NOT NULL, results INTEGER NOT NULL,
-            up_ms INTEGER NOT NULL, degraded_ms INTEGER NOT NULL, down_ms INTEGER NOT NULL,
-            latencies INTEGER NOT NULL, latency_sum_us INTEGER NOT NULL, latency_min_us INTEGER, latency_max_us INTEGER,
-            PRIMARY KEY (at, check_id)
-        ) WITHOUT ROWID;
-        CREATE TABLE days (
-            at INTEGER NOT NULL, check_id INTEGER NOT NULL, results INTEGER NOT NULL,
-            up_ms INTEGER NOT NULL, degraded_ms INTEGER NOT NULL, down_ms INTEGER NOT NULL,
-            latencies INTEGER NOT NULL, latency_sum_us INTEGER NOT NULL, latency_min_us INTEGER, latency_max_us INTEGER,
-            PRIMARY KEY (at, check_id)
-        ) WITHOUT ROWID;
-    "],
-    synchronous: "NORMAL",
-    checkpoint: CHECKPOINT,
-};
+const DAY_1: &str = "
+    -- Ids are never used twice: what a forgotten check left behind stays nobody's.
+    CREATE TABLE checks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        worker TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        last INTEGER, -- its newest row in results
+        UNIQUE (worker, subject)
+    );
+    -- Appended only; each row names the one before it of the same check, which costs less than an index.
+    CREATE TABLE results (
+        id INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL, -- milliseconds since 1970
+        check_id INTEGER NOT NULL,
+        previous INTEGER,
+        status INTEGER NOT NULL, -- 0 up, 1 degraded, 2 down, 3 unknown, 4 maintenance, 5 paused
+        latency_us INTEGER,
+        dns_us INTEGER, connect_us INTEGER, tls_us INTEGER, first_byte_us INTEGER, total_us INTEGER,
+        evidence TEXT -- JSON; for results that are not up
+    );
+    CREATE TABLE minutes (
+        at INTEGER NOT NULL, -- the span's start, milliseconds since 1970
+        check_id INTEGER NOT NULL,
+        results INTEGER NOT NULL,
+        up_ms INTEGER NOT NULL, degraded_ms INTEGER NOT NULL, down_ms INTEGER NOT NULL,
+        latencies INTEGER NOT NULL, latency_sum_us INTEGER NOT NULL, latency_min_us INTEGER, latency_max_us INTEGER,
+        PRIMARY KEY (at, check_id)
+    ) WITHOUT ROWID;
+    CREATE VIEW readable AS
+        SELECT strftime('%FT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS time, worker, subject,
+            CASE status WHEN 0 THEN 'up' WHEN 1 THEN 'degraded' WHEN 2 THEN 'down' ELSE 'unknown' END AS status,
+            latency_us / 1000.0 AS latency_ms, evidence
+        FROM results JOIN checks ON checks.id = check_id;
+";
+
+/// From this version on there are sketches, details and pointers to the last failure.
+pub(super) const SKETCHED: i64 = 2;
+
+/// What a file of version 1 knows of failures is looked up once.
+const DAY_2: &str = "
+    ALTER TABLE minutes ADD COLUMN sketch BLOB; -- latencies by size, see sketch.rs
+    ALTER TABLE results ADD COLUMN detail TEXT; -- for results that are not up
+    ALTER TABLE checks ADD COLUMN failure INTEGER; -- its newest row in results that is not up
+    UPDATE checks SET failure = newest.id
+        FROM (SELECT check_id, max(id) AS id FROM results WHERE status <> 0 GROUP BY check_id) AS newest
+        WHERE newest.check_id = checks.id;
+";
+
+pub(super) const ROLLUP_SCHEMA: Schema = Schema { steps: &[ROLLUP_1, ROLLUP_2], synchronous: "NORMAL", checkpoint: CHECKPOINT };
+
+const ROLLUP_1: &str = "
+    CREATE TABLE checks (id INTEGER PRIMARY KEY AUTOINCREMENT, worker TEXT NOT NULL, subject TEXT NOT NULL, last INTEGER, UNIQUE (worker, subject));
+    CREATE TABLE hours (
+        at INTEGER NOT NULL, check_id INTEGER NOT NULL, results INTEGER NOT NULL,
+        up_ms INTEGER NOT NULL, degraded_ms INTEGER NOT NULL, down_ms INTEGER NOT NULL,
+        latencies INTEGER NOT NULL, latency_sum_us INTEGER NOT NULL, latency_min_us INTEGER, latency_max_us INTEGER,
+        PRIMARY KEY (at, check_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE days (
+        at INTEGER NOT NULL, check_id INTEGER NOT NULL, results INTEGER NOT NULL,
+        up_ms INTEGER NOT NULL, degraded_ms INTEGER NOT NULL, down_ms INTEGER NOT NULL,
+        latencies INTEGER NOT NULL, latency_sum_us INTEGER NOT NULL, latency_min_us INTEGER, latency_max_us INTEGER,
+        PRIMARY KEY (at, check_id)
+    ) WITHOUT ROWID;
+";
+
+const ROLLUP_2: &str = "
+    ALTER TABLE hours ADD COLUMN sketch BLOB;
+    ALTER TABLE days ADD COLUMN sketch BLOB;
+";
 
 /// Which file: the day's start in milliseconds since 1970, and the part from 1. In the order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,6 +155,7 @@ pub(super) struct HistoryFile {
 impl HistoryFile {
     pub fn open(path: PathBuf, schema: &Schema) -> Result<Self, StoreError> {
         let db = database::open(&path, schema)?;
+        write::teach(&db).map_err(StoreError::sqlite("setting up", &path))?;
         Ok(Self { db, path, ids: Ids::default() })
     }
 

@@ -7,9 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use super::super::{
-    ResultRow,
-    rows::{micros, millis, signed},
+use super::{
+    super::{
+        ResultRow, SeenRow,
+        rows::{micros, millis, signed, unsigned},
+    },
+    sketch::Sketch,
 };
 use crate::facts::Name;
 
@@ -23,7 +26,7 @@ const SPREAD_MS: i64 = 40 * DAY_MS;
 const MINUTES_SPREAD_MS: i64 = DAY_MS;
 
 /// What a span adds up to.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Sums {
     pub results: i64,
     pub up_ms: i64,
@@ -34,6 +37,8 @@ pub(super) struct Sums {
     pub latency_sum: i64,
     pub latency_min: Option<i64>,
     pub latency_max: Option<i64>,
+    /// All of them by size; of rows that were written before there were sketches, none.
+    pub sketch: Sketch,
 }
 
 impl Sums {
@@ -46,6 +51,18 @@ impl Sums {
         self.latency_sum = self.latency_sum.saturating_add(other.latency_sum);
         self.latency_min = [self.latency_min, other.latency_min].into_iter().flatten().min();
         self.latency_max = self.latency_max.max(other.latency_max);
+        self.sketch.merge(&other.sketch);
+    }
+
+    fn count(&mut self, latency: Option<i64>) {
+        self.results += 1;
+        if let Some(micros) = latency {
+            self.latencies += 1;
+            self.latency_sum = self.latency_sum.saturating_add(micros);
+            self.latency_min = Some(self.latency_min.map_or(micros, |least| least.min(micros)));
+            self.latency_max = self.latency_max.max(latency);
+            self.sketch.add(unsigned(micros));
+        }
     }
 }
 
@@ -59,14 +76,34 @@ pub(super) type Spans = BTreeMap<i64, Sums>;
 #[derive(Debug, Default)]
 pub(super) struct Gathered<'a> {
     pub results: Vec<&'a ResultRow>,
+    /// Days of seen time that came without a result.
+    seen: BTreeSet<i64>,
     pub minutes: Spans,
     pub hours: Spans,
     pub days: Spans,
 }
 
+impl Gathered<'_> {
+    /// Counts a result in its own spans.
+    fn count(&mut self, at: i64, latency: Option<i64>) {
+        self.minutes.entry(floor(at, MINUTE_MS)).or_default().count(latency);
+        self.hours.entry(floor(at, HOUR_MS)).or_default().count(latency);
+        self.days.entry(floor(at, DAY_MS)).or_default().count(latency);
+    }
+
+    fn spread(&mut self, at: i64, seen: Seen) {
+        spread(&mut self.minutes, at, seen, MINUTE_MS, MINUTES_SPREAD_MS);
+        spread(&mut self.hours, at, seen, HOUR_MS, SPREAD_MS);
+        spread(&mut self.days, at, seen, DAY_MS, SPREAD_MS);
+    }
+}
+
 pub(super) type Check = (Name, Arc<str>);
 
-/// Results of a batch by check.
+/// Up, degraded and down, in milliseconds.
+type Seen = [u64; 3];
+
+/// A batch by check.
 #[derive(Debug, Default)]
 pub(super) struct Bundle<'a> {
     pub checks: HashMap<Check, Gathered<'a>>,
@@ -74,17 +111,25 @@ pub(super) struct Bundle<'a> {
 
 impl<'a> Bundle<'a> {
     pub fn add(&mut self, check: Check, row: &'a ResultRow) {
+        let at = millis(row.at);
         let gathered = self.checks.entry(check).or_default();
         gathered.results.push(row);
-        let at = millis(row.at);
-        spread(&mut gathered.minutes, row, at, MINUTE_MS, MINUTES_SPREAD_MS);
-        spread(&mut gathered.hours, row, at, HOUR_MS, SPREAD_MS);
-        spread(&mut gathered.days, row, at, DAY_MS, SPREAD_MS);
+        gathered.count(at, micros(row.latency_ms));
+        gathered.spread(at, [row.up_ms, row.degraded_ms, row.down_ms]);
     }
 
-    /// The days (their starts) that results of this batch belong to.
+    /// Time that no result tells.
+    pub fn add_seen(&mut self, check: Check, row: &SeenRow) {
+        let at = millis(row.at);
+        let gathered = self.checks.entry(check).or_default();
+        gathered.seen.insert(floor(at - 1, DAY_MS));
+        gathered.spread(at, [row.up_ms, row.degraded_ms, row.down_ms]);
+    }
+
+    /// The days (their starts) that rows of this batch belong to.
     pub fn days(&self) -> BTreeSet<i64> {
-        self.checks.values().flat_map(|gathered| &gathered.results).map(|row| floor(millis(row.at), DAY_MS)).collect()
+        let results = self.checks.values().flat_map(|gathered| &gathered.results).map(|row| floor(millis(row.at), DAY_MS));
+        results.chain(self.checks.values().flat_map(|gathered| &gathered.seen).copied()).collect()
     }
 }
 
@@ -92,21 +137,13 @@ pub(super) fn floor(at: i64, span: i64) -> i64 {
     at - at.rem_euclid(span)
 }
 
-/// Counts a result in its own span and its seen time in the spans right before it, as down, degraded and up going back.
-fn spread(spans: &mut Spans, row: &ResultRow, at: i64, span: i64, furthest: i64) {
-    let latency = micros(row.latency_ms);
-    spans.entry(floor(at, span)).or_default().add(&Sums {
-        results: 1,
-        latencies: i64::from(latency.is_some()),
-        latency_sum: latency.unwrap_or_default(),
-        latency_min: latency,
-        latency_max: latency,
-        ..Sums::default()
-    });
+/// Spreads seen time over the spans right before `at`, as down, degraded and up going back.
+fn spread(spans: &mut Spans, at: i64, seen: Seen, span: i64, furthest: i64) {
     let stop = at - furthest;
     let mut end = at;
+    let [up, degraded, down] = seen;
     let kinds: [(u64, Field); 3] =
-        [(row.down_ms, |sums| &mut sums.down_ms), (row.degraded_ms, |sums| &mut sums.degraded_ms), (row.up_ms, |sums| &mut sums.up_ms)];
+        [(down, |sums| &mut sums.down_ms), (degraded, |sums| &mut sums.degraded_ms), (up, |sums| &mut sums.up_ms)];
     for (length, field) in kinds {
         let start = end.saturating_sub(signed(length)).max(stop);
         while end > start {

@@ -5,7 +5,9 @@
 
 mod files;
 mod gather;
+mod past;
 mod read;
+mod sketch;
 mod write;
 
 use std::{
@@ -21,13 +23,20 @@ use self::{
     gather::{Bundle, Check},
 };
 use super::{
-    ResultRow, StoreError, database,
+    ResultRow, SeenRow, StoreError, database,
     queue::{Entry, Weigh},
     writer::{Failures, Sink},
 };
 use crate::facts::Name;
 
-pub(super) use self::read::{points, recent, recent_of_all};
+pub(super) use self::{
+    past::past,
+    read::{points, recent, recent_of_all},
+};
+pub use self::{
+    past::{Past, Span},
+    sketch::Sketch,
+};
 
 /// Results wait this long for company while they flow.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
@@ -42,6 +51,7 @@ const PART_SHARE: u64 = 8;
 #[derive(Debug)]
 pub(super) enum Work {
     Result(ResultRow),
+    Seen(SeenRow),
     Forget(Vec<(Name, Arc<str>)>),
     /// Nothing to write: answered when what came before is committed, or durable.
     Barrier {
@@ -55,8 +65,10 @@ impl Weigh for Work {
             Self::Result(row) => {
                 let evidence = row.evidence.as_ref();
                 size_of::<Self>()
+                    + row.detail.as_ref().map_or(0, |detail| detail.len())
                     + evidence.map_or(0, |evidence| size_of_val(&**evidence) + evidence.excerpt.as_ref().map_or(0, String::len))
             }
+            Self::Seen(_) => size_of::<Self>(),
             Self::Forget(checks) => checks.len() * size_of::<(Name, Arc<str>)>(),
             Self::Barrier { .. } => 0,
         }
@@ -228,23 +240,26 @@ impl Sink for History {
         let mut bundle = Bundle::default();
         let mut gone = Gone::default();
         for (index, entry) in batch.iter().enumerate() {
-            match &entry.work {
-                Work::Result(row) => {
-                    let check = (row.worker.clone(), row.subject.clone());
-                    if gone.checks.contains(&check) {
-                        // It is back: what it was goes first.
-                        self.forget_all(std::mem::take(&mut gone), failures);
-                    }
-                    bundle.add(check, row);
-                }
-                Work::Forget(checks) => {
+            let check = match &entry.work {
+                Work::Result(row) => Some((row.worker.clone(), row.subject.clone())),
+                Work::Seen(row) => Some((row.worker.clone(), row.subject.clone())),
+                Work::Forget(_) | Work::Barrier { .. } => None,
+            };
+            if check.as_ref().is_some_and(|check| gone.checks.contains(check)) {
+                // It is back: what it was goes first.
+                self.forget_all(std::mem::take(&mut gone), failures);
+            }
+            match (&entry.work, check) {
+                (Work::Result(row), Some(check)) => bundle.add(check, row),
+                (Work::Seen(row), Some(check)) => bundle.add_seen(check, row),
+                (Work::Forget(checks), _) => {
                     for check in checks {
                         bundle.checks.remove(check);
                         gone.checks.insert(check.clone());
                     }
                     gone.entries.push(index);
                 }
-                Work::Barrier { .. } => {}
+                _ => {}
             }
         }
         self.forget_all(gone, failures);

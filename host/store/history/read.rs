@@ -17,8 +17,9 @@ use super::{
         rows::{from_micros, millis, timestamp, unsigned},
     },
     ROLLUP,
-    files::{self, Key, day_end},
+    files::{self, Key, SKETCHED, day_end},
     gather::{Check, DAY_MS, HOUR_MS, MINUTE_MS, Spans, Sums, floor},
+    sketch::Sketch,
     write::status_of,
 };
 use crate::facts::{Beat, HistoryPoint};
@@ -38,10 +39,32 @@ pub(in super::super) fn points(
     until: Timestamp,
     resolution: Resolution,
 ) -> Result<Vec<HistoryPoint>, StoreError> {
-    let (span, table) = match resolution {
-        Resolution::Minute => (MINUTE_MS, "minutes"),
-        Resolution::Hour => (HOUR_MS, "hours"),
-        Resolution::Day => (DAY_MS, "days"),
+    let spans = spans(folder, (worker, subject), from, until, resolution)?;
+    Ok(spans.into_iter().map(|(at, sums)| point(at, length(resolution), &sums)).collect())
+}
+
+/// How long a span is, in milliseconds.
+pub(super) fn length(resolution: Resolution) -> i64 {
+    match resolution {
+        Resolution::Minute => MINUTE_MS,
+        Resolution::Hour => HOUR_MS,
+        Resolution::Day => DAY_MS,
+    }
+}
+
+/// The sums behind [`points`].
+pub(super) fn spans(
+    folder: &Path,
+    check: (&str, &str),
+    from: Timestamp,
+    until: Timestamp,
+    resolution: Resolution,
+) -> Result<Spans, StoreError> {
+    let span = length(resolution);
+    let table = match resolution {
+        Resolution::Minute => "minutes",
+        Resolution::Hour => "hours",
+        Resolution::Day => "days",
     };
     let until = millis(until);
     let from = floor(millis(from).saturating_add(span - 1), span);
@@ -57,9 +80,9 @@ pub(in super::super) fn points(
         if spans.len() >= POINTS {
             break;
         }
-        look(&path, |db| add_spans(db, &mut spans, (worker, subject), table, span, from..until))?;
+        look(&path, |db, version| add_spans(db, version, &mut spans, check, table, span, from..until))?;
     }
-    Ok(spans.into_iter().map(|(at, sums)| point(at, span, &sums)).collect())
+    Ok(spans)
 }
 
 /// The newest results of one check, oldest first.
@@ -70,7 +93,7 @@ pub(in super::super) fn recent(folder: &Path, worker: &str, subject: &str, limit
         if beats.len() >= limit {
             break;
         }
-        look(&path, |db| {
+        look(&path, |db, _| {
             let last: Option<Option<i64>> = db
                 .query_row("SELECT last FROM checks WHERE worker = ?1 AND subject = ?2", [worker, subject], |row| row.get(0))
                 .optional()?;
@@ -85,7 +108,7 @@ pub(in super::super) fn recent(folder: &Path, worker: &str, subject: &str, limit
 pub(in super::super) fn recent_of_all(folder: &Path, limit: usize) -> Result<Vec<Recent>, StoreError> {
     let mut all: HashMap<Check, Vec<Beat>> = HashMap::new();
     for (_, path) in day_files(folder)?.into_iter().rev().take(RECENT_FILES) {
-        look(&path, |db| add_recent(db, &mut all, limit.min(RESULTS)))?;
+        look(&path, |db, _| add_recent(db, &mut all, limit.min(RESULTS)))?;
     }
     let recent = all.into_iter().map(|((worker, subject), mut beats)| {
         beats.reverse();
@@ -94,15 +117,16 @@ pub(in super::super) fn recent_of_all(folder: &Path, limit: usize) -> Result<Vec
     Ok(recent.collect())
 }
 
-fn day_files(folder: &Path) -> Result<Vec<(Key, PathBuf)>, StoreError> {
+pub(super) fn day_files(folder: &Path) -> Result<Vec<(Key, PathBuf)>, StoreError> {
     Ok(files::list(folder)?.into_keys().map(|key| (key, key.path(folder))).collect())
 }
 
-/// Looks into one file. One that was deleted since the folder was listed, or that its writer is just making, has nothing to tell.
-fn look(path: &Path, query: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), StoreError> {
+/// Looks into one file, of any version there was. One that was deleted since the folder was listed, or that its writer is just making,
+/// has nothing to tell.
+pub(super) fn look(path: &Path, query: impl FnOnce(&Connection, i64) -> rusqlite::Result<()>) -> Result<(), StoreError> {
     let looked = database::open_read_only(path).and_then(|db| {
         let version: rusqlite::Result<i64> = db.query_row("PRAGMA user_version", [], |row| row.get(0));
-        let looked = version.and_then(|version| if version == 0 { Ok(()) } else { query(&db) });
+        let looked = version.and_then(|version| if version == 0 { Ok(()) } else { query(&db, version) });
         looked.map_err(StoreError::sqlite("reading", path))
     });
     match looked {
@@ -113,6 +137,7 @@ fn look(path: &Path, query: impl FnOnce(&Connection) -> rusqlite::Result<()>) ->
 
 fn add_spans(
     db: &Connection,
+    version: i64,
     spans: &mut Spans,
     (worker, subject): (&str, &str),
     table: &str,
@@ -126,10 +151,11 @@ fn add_spans(
     let (Some(check), (Some(first), Some(last))) = (check, bounds) else {
         return Ok(());
     };
+    let sketch = if version >= SKETCHED { "sketch" } else { "NULL" };
     // Rows stand in the order of time, for the sake of writes: each span of one check is a seek of its own.
     let mut rows = db.prepare(&format!(
         "WITH RECURSIVE spans (at) AS (SELECT ?1 WHERE ?1 < ?2 UNION ALL SELECT at + ?3 FROM spans WHERE at + ?3 < ?2)
-         SELECT t.at, results, up_ms, degraded_ms, down_ms, latencies, latency_sum_us, latency_min_us, latency_max_us
+         SELECT t.at, results, up_ms, degraded_ms, down_ms, latencies, latency_sum_us, latency_min_us, latency_max_us, {sketch}
          FROM spans CROSS JOIN {table} t ON t.at = spans.at AND t.check_id = ?4"
     ))?;
     let end = within.end.min(last.saturating_add(1));
@@ -145,6 +171,7 @@ fn add_spans(
             latency_sum: row.get(6)?,
             latency_min: row.get(7)?,
             latency_max: row.get(8)?,
+            sketch: row.get_ref(9)?.as_blob_or_null()?.map(Sketch::read).unwrap_or_default(),
         });
     }
     Ok(())
@@ -181,8 +208,7 @@ fn follow(chain: &mut Statement<'_>, mut last: Option<i64>, limit: usize, beats:
     Ok(())
 }
 
-fn point(at: i64, span: i64, sums: &Sums) -> HistoryPoint {
-    let average = (sums.latencies > 0).then(|| sums.latency_sum as f64 / sums.latencies as f64 / 1_000.0);
+pub(super) fn point(at: i64, span: i64, sums: &Sums) -> HistoryPoint {
     HistoryPoint {
         at: timestamp(at),
         span_s: unsigned(span / 1_000),
@@ -191,7 +217,25 @@ fn point(at: i64, span: i64, sums: &Sums) -> HistoryPoint {
         degraded_ms: unsigned(sums.degraded_ms),
         down_ms: unsigned(sums.down_ms),
         latency_min_ms: from_micros(sums.latency_min),
-        latency_avg_ms: average,
+        latency_avg_ms: average(sums),
         latency_max_ms: from_micros(sums.latency_max),
+        latency_p50_ms: percentile(sums, 0.5),
+        latency_p95_ms: percentile(sums, 0.95),
+        latency_p99_ms: percentile(sums, 0.99),
     }
+}
+
+pub(super) fn average(sums: &Sums) -> Option<f64> {
+    (sums.latencies > 0).then(|| sums.latency_sum as f64 / sums.latencies as f64 / 1_000.0)
+}
+
+/// None, too, where most latencies are of before there were sketches: of the few that are not it would be a guess.
+pub(super) fn percentile(sums: &Sums, share: f64) -> Option<f64> {
+    if sums.sketch.total().saturating_mul(2) < unsigned(sums.latencies) {
+        return None;
+    }
+    let micros = i64::try_from(sums.sketch.percentile(share)?).unwrap_or(i64::MAX);
+    // The least and the greatest are known exactly, and a sketch answers the middle of a range that holds them.
+    let micros = micros.max(sums.latency_min.unwrap_or(0)).min(sums.latency_max.unwrap_or(i64::MAX));
+    from_micros(Some(micros))
 }

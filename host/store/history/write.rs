@@ -4,24 +4,46 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, functions::FunctionFlags, params};
 
 use super::{
     super::{
         ResultRow, StoreError,
-        rows::{json_error, micros, millis, unsigned},
+        rows::{clip, json_error, micros, millis, unsigned},
     },
     files::{HistoryFile, Ids, Interner, Known, day_end},
     gather::{Bundle, Check, DAY_MS, Sums, floor},
+    sketch::Sketch,
 };
 use crate::facts::CheckStatus;
+
+/// Of a result's detail, in bytes.
+const DETAIL_BYTES: usize = 512;
+
+/// The SQL function that adds two sketches up. Only upserts name it: no schema needs it to be read.
+const MERGE: &str = "merge_sketches";
+
+/// Gives a connection the function.
+pub(super) fn teach(db: &Connection) -> rusqlite::Result<()> {
+    db.create_scalar_function(MERGE, 2, FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_UTF8, |arguments| {
+        let [one, other] = [arguments.get_raw(0), arguments.get_raw(1)].map(|value| value.as_blob_or_null().ok().flatten());
+        Ok(match (one, other) {
+            (Some(one), Some(other)) => {
+                let mut sum = Sketch::read(one);
+                sum.merge(&Sketch::read(other));
+                sum.bytes()
+            }
+            (one, other) => one.or(other).map(<[u8]>::to_vec),
+        })
+    })
+}
 
 /// Results of `day` and the minutes they fill.
 pub(super) fn day(file: &mut HistoryFile, bundle: &Bundle<'_>, day: i64) -> Result<(), StoreError> {
     file.transact(|db, ids| {
         let mut interner = Interner::prepare(db)?;
-        let mut insert = db.prepare("INSERT INTO results VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?;
-        let mut head = db.prepare("UPDATE checks SET last = ?2 WHERE id = ?1")?;
+        let mut insert = db.prepare("INSERT INTO results VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?;
+        let mut head = db.prepare("UPDATE checks SET last = ?2, failure = coalesce(?3, failure) WHERE id = ?1")?;
         let mut minutes = db.prepare(&upsert("minutes"))?;
         for (check, gathered) in &bundle.checks {
             let spans = gathered.minutes.range(day..day_end(day));
@@ -31,10 +53,12 @@ pub(super) fn day(file: &mut HistoryFile, bundle: &Bundle<'_>, day: i64) -> Resu
             }
             let mut known = interner.known(ids, check)?;
             if results.peek().is_some() {
+                let mut failure = None;
                 for row in results {
                     known.last = Some(insert_result(&mut insert, known, row)?);
+                    failure = known.last.filter(|_| row.status != CheckStatus::Up).or(failure);
                 }
-                head.execute(params![known.id, known.last])?;
+                head.execute(params![known.id, known.last, failure])?;
                 ids.set(check, known);
             }
             add_spans(&mut minutes, known.id, spans)?;
@@ -106,10 +130,12 @@ impl HistoryFile {
 
 fn insert_result(insert: &mut Statement<'_>, known: Known, row: &ResultRow) -> rusqlite::Result<i64> {
     let phases = row.evidence.as_ref().map(|evidence| evidence.phases).unwrap_or_default();
+    let failed = row.status != CheckStatus::Up;
     let evidence = match &row.evidence {
-        Some(evidence) if row.status != CheckStatus::Up => Some(serde_json::to_string(evidence).map_err(json_error)?),
+        Some(evidence) if failed => Some(serde_json::to_string(evidence).map_err(json_error)?),
         _ => None,
     };
+    let detail = row.detail.as_deref().filter(|_| failed).map(|detail| clip(detail, DETAIL_BYTES));
     insert.insert(params![
         millis(row.at),
         known.id,
@@ -122,6 +148,7 @@ fn insert_result(insert: &mut Statement<'_>, known: Known, row: &ResultRow) -> r
         micros(phases.first_byte_ms),
         micros(phases.total_ms),
         evidence,
+        detail,
     ])
 }
 
@@ -138,6 +165,7 @@ fn add_spans<'a>(upsert: &mut Statement<'_>, check: i64, spans: impl Iterator<It
             sums.latency_sum,
             sums.latency_min,
             sums.latency_max,
+            sums.sketch.bytes(),
         ])?;
     }
     Ok(())
@@ -146,7 +174,7 @@ fn add_spans<'a>(upsert: &mut Statement<'_>, check: i64, spans: impl Iterator<It
 /// Adds to a span; SQLite's min and max of a null are null, so the other side stands in.
 fn upsert(table: &str) -> String {
     format!(
-        "INSERT INTO {table} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET
+        "INSERT INTO {table} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET
             results = results + excluded.results,
             up_ms = up_ms + excluded.up_ms,
             degraded_ms = degraded_ms + excluded.degraded_ms,
@@ -154,7 +182,8 @@ fn upsert(table: &str) -> String {
             latencies = latencies + excluded.latencies,
             latency_sum_us = latency_sum_us + excluded.latency_sum_us,
             latency_min_us = min(coalesce(latency_min_us, excluded.latency_min_us), coalesce(excluded.latency_min_us, latency_min_us)),
-            latency_max_us = max(coalesce(latency_max_us, excluded.latency_max_us), coalesce(excluded.latency_max_us, latency_max_us))"
+            latency_max_us = max(coalesce(latency_max_us, excluded.latency_max_us), coalesce(excluded.latency_max_us, latency_max_us)),
+            sketch = {MERGE}(sketch, excluded.sketch)"
     )
 }
 

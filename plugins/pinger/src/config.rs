@@ -25,7 +25,7 @@ const MAX_ADDRESS_BYTES: usize = 253;
 /// Every key that a machine and the config itself (as defaults) may have.
 const KEYS: &str = "packets, interval, timeout, tolerate, degraded_after and tcp";
 /// Keys of a machine that are the host's: they are the worker's own, not the guest's.
-const OF_THE_HOST: [&str; 5] = ["name", "every", "title", "notes", "payload"];
+const OF_THE_HOST: [&str; 6] = ["name", "every", "title", "notes", "group", "payload"];
 
 /// The machine that this worker watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
