@@ -67,6 +67,7 @@ mod replicas; // their number under load, kept in the manifest; who is busy
 mod sandbox; // what nobody granted stays shut, what a grant names opens; secrets
 mod scale; // ten thousand workers: counts and bounds, not times
 mod supervision; // crashes recorded, quarantined, refilled; verbs that act on workers
+mod top; // `skep top`: frames, keys, the listing's model; in a pseudo-terminal
 mod topics; // messages: bounded, who misses some is named, grants
 mod watching; // checks over time: confirmed, silent, kept, forgotten, bounded
 mod work; // queue, kv, limiter, registry and topics as a guest meets them, in the real host

@@ -71,6 +71,8 @@ pub enum Verb {
     Logs(Logs),
     /// Print what happened on the host
     Events(Events),
+    /// Watch workers, checks, queues and events live in the terminal, and act on them
+    Top(Top),
     /// Say why a worker is in its state, when it is tried again, and what to do
     Why(One),
     /// List crashes
@@ -338,6 +340,28 @@ pub struct Events {
     pub lines: usize,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum TopTab {
+    #[default]
+    Workers,
+    Checks,
+    Queues,
+    Events,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Keys: 1-4 and Tab for workers, checks, queues and events; arrows or j k move; Enter shows all about a row; / filters;\ns sorts; r restarts, p pauses, t ticks, d drains a worker; ? lists them all; q ends.\n\nExamples:\n  skep top\n  skep top checks\n  skep top --once | grep quarantined\n  COLUMNS=160 LINES=60 skep top checks --once"
+)]
+pub struct Top {
+    /// What to begin with: workers, checks, queues or events
+    #[arg(value_enum, default_value_t, value_name = "TAB", hide_possible_values = true)]
+    pub tab: TopTab,
+    /// Print one frame as text and end; as large as COLUMNS and LINES say
+    #[arg(long)]
+    pub once: bool,
 }
 
 #[derive(Debug, Args)]

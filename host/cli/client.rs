@@ -1,13 +1,14 @@
 //! Talking to a host: the data folder's socket, or HTTP with a token. Must not print.
 
 use std::{
+    collections::VecDeque,
     error::Error as _,
     io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream::BoxStream};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
@@ -126,22 +127,28 @@ impl Client {
         response.bytes().await.map(Vec::from).map_err(|error| self.broken(&error))
     }
 
-    /// Streams the `data` of each event to `take` until the host ends the stream.
+    /// Streams each event to `take` until the host ends the stream.
     pub async fn follow(
         &self,
         path: &str,
         query: &[(&str, &str)],
         mut take: impl FnMut(Frame) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let request = self.request(Method::GET, path).query(query).header("accept", crate::api::sse::MEDIA_TYPE);
-        let mut chunks = self.send(request).await?.bytes_stream();
-        let mut frames = Frames::default();
-        while let Some(chunk) = chunks.next().await {
-            for frame in frames.push(&chunk.map_err(|error| self.broken(&error))?)? {
-                take(frame)?;
-            }
+        let mut stream = self.open(path, query, MAX_FRAME_BYTES).await?;
+        loop {
+            take(stream.next().await?)?;
         }
-        Err(Failure::new(Code::NoHost, format!("the host at {} ended the stream", self.place)))
+    }
+
+    /// A stream of events, none of them larger than `most` bytes.
+    pub async fn open(&self, path: &str, query: &[(&str, &str)], most: usize) -> Result<Stream<'_>, Failure> {
+        let request = self.request(Method::GET, path).query(query).header("accept", crate::api::sse::MEDIA_TYPE);
+        let chunks = self.send(request).await?.bytes_stream().boxed();
+        Ok(Stream { client: self, chunks, frames: Frames::new(most), ready: VecDeque::new() })
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
@@ -184,6 +191,30 @@ impl Client {
                 failure.hint("if one runs, name its data folder with --data DIR or SKEP_DATA, or its address with --admin URL")
             }
             Place::Http(_) => failure.hint("the address comes from --admin or SKEP_ADMIN"),
+        }
+    }
+}
+
+/// Events as they come.
+pub struct Stream<'a> {
+    client: &'a Client,
+    chunks: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    frames: Frames,
+    ready: VecDeque<Frame>,
+}
+
+impl Stream<'_> {
+    /// The next event. Err: the stream broke, or the host ended it.
+    pub async fn next(&mut self) -> Result<Frame, Failure> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Ok(frame);
+            }
+            let chunk = match self.chunks.next().await {
+                Some(chunk) => chunk.map_err(|error| self.client.broken(&error))?,
+                None => return Err(Failure::new(Code::NoHost, format!("the host at {} ended the stream", self.client.place))),
+            };
+            self.ready.extend(self.frames.push(&chunk)?);
         }
     }
 }
@@ -237,21 +268,39 @@ pub struct Frame {
 }
 
 /// Cuts a byte stream into frames; comments are dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Frames {
     rest: Vec<u8>,
+    /// As much of `rest` is known to hold no end of a frame: a large one comes in many pieces.
+    searched: usize,
+    most: usize,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new(MAX_FRAME_BYTES)
+    }
 }
 
 impl Frames {
+    /// No frame may be larger than `most` bytes.
+    pub fn new(most: usize) -> Self {
+        Self { rest: Vec::new(), searched: 0, most }
+    }
+
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Frame>, Failure> {
         self.rest.extend_from_slice(bytes);
         let mut frames = Vec::new();
-        while let Some(end) = self.rest.windows(2).position(|pair| pair == b"\n\n") {
-            let block: Vec<u8> = self.rest.drain(..end + 2).collect();
-            frames.extend(parse(&String::from_utf8_lossy(&block)));
+        let mut taken = 0;
+        while let Some(end) = self.rest.get(self.searched..).and_then(|new| new.windows(2).position(|pair| pair == b"\n\n")) {
+            let end = self.searched + end + 2;
+            frames.extend(parse(&String::from_utf8_lossy(self.rest.get(taken..end).unwrap_or_default())));
+            (taken, self.searched) = (end, end);
         }
-        if self.rest.len() > MAX_FRAME_BYTES {
-            return Err(Failure::new(Code::Failed, "the host sent an event larger than 4 MiB"));
+        self.rest.drain(..taken);
+        self.searched = self.rest.len().saturating_sub(1);
+        if self.rest.len() > self.most {
+            return Err(Failure::new(Code::Failed, format!("the host sent an event larger than {} MiB", self.most >> 20)));
         }
         Ok(frames)
     }

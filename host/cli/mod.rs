@@ -22,6 +22,7 @@ pub mod restore;
 mod scale;
 pub mod show;
 pub mod table;
+pub mod top;
 pub mod work;
 
 use std::{

@@ -13,7 +13,7 @@ use super::{
     files::{self, Joined},
     kv, limiter, local,
     paint::Paint,
-    plan, queue, records, scale, show,
+    plan, queue, records, scale, show, top,
 };
 use crate::{
     config::DATA,
@@ -37,6 +37,7 @@ pub async fn run(host: &Host, verb: Verb, console: &mut Console) -> Result<Code,
         Verb::Undo(args) => undo(&connect(host)?, &args, console).await,
         Verb::Logs(args) => logs(&connect(host)?, &args, console).await,
         Verb::Events(args) => events(&connect(host)?, &args, console).await,
+        Verb::Top(args) => top::run(connect(host)?, &args, console).await,
         Verb::Why(args) => why(&connect(host)?, &args, console).await,
         Verb::Traps(args) => traps(&connect(host)?, &args, console).await,
         Verb::Trap(args) => trap(&connect(host)?, &args, console).await,

@@ -27,6 +27,7 @@ fn help_lists_every_verb_and_the_exit_codes() {
         "undo",
         "logs",
         "events",
+        "top",
         "why",
         "traps",
         "trap",
