@@ -284,3 +284,27 @@ async fn what_is_more_than_a_form_can_show_says_so() {
     }
     assert_eq!(host.get("monitors/nobody").await.0, 404);
 }
+
+#[tokio::test]
+async fn what_a_monitor_depends_on_is_part_of_its_form() {
+    let host = host(&[("pages.toml", EDITED)]).await;
+    let form = json!({ "kind": "machine", "name": "gateway", "address": "192.168.1.1", "every": "10s" });
+    assert_eq!(host.post("monitors", form).await.0, 200);
+    let mut nas = json!({ "kind": "machine", "name": "nas", "address": "192.168.1.10", "every": "10s", "parent": "gatewya" });
+    let (status, error) = host.post("monitors", nas.clone()).await;
+    assert_eq!(status, 422);
+    assert_eq!(said(&error), ["parent: there is no worker \"gatewya\""]);
+    nas["parent"] = json!("gateway");
+    assert_eq!(host.post("monitors", nas).await.0, 200);
+    assert!(host.fleet.text("nas.toml").contains("checks = { parent = \"gateway\" }\n"));
+    assert_eq!(host.get("monitors/nas").await.1["parent"], "gateway");
+
+    // Beside what stands there, and out again.
+    let (_, mut pages) = host.get("monitors/pages").await;
+    pages["parent"] = json!("gateway");
+    assert_eq!(host.put("monitors/pages", pages.clone()).await.0, 200);
+    assert_eq!(host.fleet.text("pages.toml"), EDITED.replace("{ confirm = 5 }", "{ confirm = 5, parent = \"gateway\" }"));
+    pages["parent"] = Value::Null;
+    assert_eq!(host.put("monitors/pages", pages).await.0, 200);
+    assert_eq!(host.fleet.text("pages.toml"), EDITED);
+}
