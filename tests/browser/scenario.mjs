@@ -4,7 +4,6 @@ import net from "node:net";
 import http from "node:http";
 import fs from "node:fs";
 import path from "node:path";
-import readline from "node:readline";
 import assert from "node:assert/strict";
 
 export { assert };
@@ -12,13 +11,14 @@ export { signIn, withPage } from "./browser.mjs";
 
 export const { SKEP_PAGE: PAGE, SKEP_LOGIN: LOGIN, SKEP_TOKEN: TOKEN, SKEP_READ_TOKEN: READ_TOKEN, SKEP_DATA: DATA, SKEP_LISTEN: LISTEN } = process.env;
 
-const answers = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-
 /** Asks the test for an act on the host: `kill`, `start` or `restart`; waits until it is done. */
 export async function act(what) {
     console.log(`do ${what}`);
-    const { value } = await answers.next();
-    assert.equal(value, "done");
+    const answer = await new Promise((resolve) => process.stdin.once("data", resolve));
+    // Listened to no longer: an open pipe would keep this script from ending.
+    process.stdin.pause();
+    process.stdin.unref();
+    assert.equal(String(answer).trim(), "done");
 }
 
 /** Drops a manifest into the folder, as an editor does. */

@@ -11,7 +11,7 @@ manifest(
     `[[worker]]
 name = "evil"
 title = ${toml(EVIL)}
-group = ${toml(EVIL)}
+group = ${toml(`<img src=x onerror="window.pwned=4"><b>`)}
 notes = ${toml(EVIL)}
 component = "poller.wasm"
 schedule = { every = "1s" }
@@ -44,6 +44,7 @@ await withPage({}, async (page) => {
     // It is there to be read, letter by letter: in the title and in the evidence of the last failure.
     await page.goto(`${PAGE}/#/checks/evil/${encodeURIComponent(url)}`);
     await page.getByText("window.pwned=2").first().waitFor();
-    noFaults(page);
+    // The form can't show all of this monitor, and says so.
+    noFaults(page, ["409"]);
 });
 await web.close();
