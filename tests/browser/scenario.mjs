@@ -14,10 +14,9 @@ export const { SKEP_PAGE: PAGE, SKEP_LOGIN: LOGIN, SKEP_TOKEN: TOKEN, SKEP_READ_
 /** Asks the test for an act on the host: `kill`, `start` or `restart`; waits until it is done. */
 export async function act(what) {
     console.log(`do ${what}`);
-    const answer = await new Promise((resolve) => process.stdin.once("data", resolve));
+    const answer = await new Promise((resolve) => process.stdin.once("data", resolve).resume());
     // Listened to no longer: an open pipe would keep this script from ending.
     process.stdin.pause();
-    process.stdin.unref();
     assert.equal(String(answer).trim(), "done");
 }
 
