@@ -60,7 +60,9 @@ fn send(at: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
-    stream.write_all(format!("{request}\r\n{body}").as_bytes()).unwrap();
+    stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+    // A host that refuses by the head need not take the body; its answer is there all the same.
+    let _ = stream.write_all(body.as_bytes());
     BufReader::new(stream)
 }
 
