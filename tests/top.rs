@@ -1,15 +1,16 @@
 //! `skep top`: what a person sees and what keys do; the listing against a slow, obvious model; the real thing in a pseudo-terminal.
 
-mod bytes; // keys out of bytes, frames to bytes, beats
+mod bytes; // keys of a terminal, beats
 mod listing; // sorted, filtered, one selected: against a model
 mod pty; // the real binary in a pseudo-terminal, on a real host
 mod screens; // frames as text: tabs, columns, panes, small ones, ASCII, no colours
 
 use jiff::{Timestamp, tz::TimeZone};
+use ratatui::{buffer::Buffer, layout::Rect};
 use skep::{
     cli::top::{
         app::{App, Effect, Key, Tab},
-        grid::Frame,
+        canvas,
         look::Look,
         screen,
     },
@@ -134,12 +135,12 @@ fn typed(app: &mut App, text: &str) -> Option<Effect> {
     text.chars().map(|char| app.key(Key::Char(char), NOW)).last().flatten()
 }
 
-fn frame(app: &mut App, width: u16, height: u16, look: Look) -> Frame {
-    let mut frame = Frame::new(width, height);
+fn frame(app: &mut App, width: u16, height: u16, look: Look) -> Buffer {
+    let mut frame = Buffer::empty(Rect::new(0, 0, width, height));
     screen::draw(app, &mut frame, NOW, look, &TimeZone::UTC);
     frame
 }
 
 fn seen(app: &mut App) -> String {
-    frame(app, 80, 24, RICH).text()
+    canvas::text(&frame(app, 80, 24, RICH))
 }

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use proptest::prelude::*;
 use skep::cli::top::{
-    grid::Line,
+    canvas::Line,
     listing::{Listing, Row, has},
     rows::Column,
 };

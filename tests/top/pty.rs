@@ -48,8 +48,9 @@ impl Top {
     fn start(data: &Path, args: &[&str]) -> Self {
         let (person, program) = pseudo_terminal(100, 30);
         let stdio = || Stdio::from(program.try_clone().unwrap());
-        let child = Command::new(env!("CARGO_BIN_EXE_skep"))
-            .arg("top")
+        // In a session of its own: a terminal these tests are run from is not the one that is drawn on.
+        let child = Command::new("setsid")
+            .args([env!("CARGO_BIN_EXE_skep"), "top"])
             .args(args)
             .arg("--data")
             .arg(data)
@@ -119,6 +120,15 @@ impl Top {
         }
     }
 
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    fn resize(&self, columns: u16, lines: u16) {
+        tcsetwinsize(&self.terminal, Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        self.signal("WINCH");
+    }
+
     fn raw_mode(&self) -> bool {
         !tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ICANON)
     }
@@ -183,12 +193,28 @@ fn a_host_that_goes_and_comes_back_is_told_of_and_followed_again() {
 }
 
 #[test]
+fn another_size_is_drawn_for_at_once() {
+    let host = Host::with(&[]);
+    let mut top = Top::start(host.data(), &[]);
+    top.shows("no workers yet");
+    assert!(top.screen().lines().nth(29).unwrap().contains("quit"), "{}", top.screen());
+    top.resize(80, 20);
+    eventually("the line of keys is the last of twenty", || {
+        let screen = top.screen();
+        let (above, below) = (screen.lines().nth(19).unwrap(), screen.lines().skip(20));
+        (above.contains("quit") && below.into_iter().all(str::is_empty) && screen.contains("● live")).then_some(())
+    });
+    top.press("q");
+    assert_eq!(top.ended(), Some(0));
+}
+
+#[test]
 fn a_signal_gives_the_terminal_back_too() {
     let host = Host::with(&[]);
     for signal in ["TERM", "HUP"] {
         let mut top = Top::start(host.data(), &[]);
         top.shows("no workers yet");
-        Command::new("kill").args([&format!("-{signal}"), &top.child.id().to_string()]).status().unwrap();
+        top.signal(signal);
         assert_eq!(top.ended(), Some(0), "{signal}");
     }
 }

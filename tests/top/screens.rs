@@ -1,10 +1,15 @@
 //! Frames as a person sees them.
 
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Color, Modifier, Style},
+};
 use skep::{
     cli::top::{
         app::{Act, Effect, Key, Mode, Tab},
+        canvas::{self, put, set, span},
         detail::{Part, Subject},
-        grid::Style,
         look::Look,
     },
     facts::{CheckStatus, CutOffView, Level, LiveDelta, LiveGone, LiveWorker, LogLine, Why, WorkerState},
@@ -40,7 +45,7 @@ fn checks_have_shapes_words_bars_and_latency() {
     let text = seen(&mut app);
     let down = line(&text, "10.0.0.7");
     assert!(down.contains("■ down") && down.contains("▇▅▂") && down.contains("1.50 ms"), "{text}");
-    let wide = frame(&mut app, 200, 30, RICH).text();
+    let wide = canvas::text(&frame(&mut app, 200, 30, RICH));
     assert!(wide.contains("TREND") && wide.contains("UP 24H") && line(&wide, "10.0.0.7").contains("99.91%"), "{wide}");
     assert!(line(&wide, "10.0.0.7").contains("status 200"), "{wide}");
 }
@@ -167,7 +172,7 @@ fn silence_and_lost_connections_are_told_and_ages_are_the_hosts() {
     app.link.lost("no host".into());
     assert!(seen(&mut app).contains("■ STALE: no connection for 0s"));
     let faint = frame(&mut app, 80, 24, RICH);
-    assert!(faint.cells.iter().filter(|cell| cell.style.dim).count() > 1_000, "what is old is pale");
+    assert!(faint.content.iter().filter(|cell| cell.modifier.contains(Modifier::DIM)).count() > 1_000, "what is old is pale");
     // A host whose clock is an hour ahead: ages are by its clock.
     let later = snapshot(vec![worker("pages", WorkerState::Running)], vec![]);
     app.snapshot(skep::facts::LiveSnapshot { at: NOW + 3_600_000, ..later }, NOW);
@@ -181,7 +186,7 @@ fn what_concerns_the_whole_host_has_a_line() {
     let mut app = app(Tab::Workers);
     app.board.host.cut_off = Some(CutOffView { since: NOW, reason: "nothing answers".into() });
     app.board.host.maintenance = vec!["nightly".into()];
-    let text = frame(&mut app, 160, 24, RICH).text();
+    let text = canvas::text(&frame(&mut app, 160, 24, RICH));
     assert!(text.contains("cut off since") && text.contains("nothing answers") && text.contains("maintenance: nightly"), "{text}");
 }
 
@@ -202,6 +207,22 @@ fn no_size_panics_and_nothing_leaves_the_frame() {
 }
 
 #[test]
+fn letters_of_two_columns_are_cut_and_written_over_whole() {
+    let mut frame = Buffer::empty(Rect::new(0, 0, 7, 2));
+    let style = Style::new().fg(Color::Red);
+    assert_eq!(put(&mut frame, 0, 0, 6, &span("世界é\u{301}界x", style).into()), 6);
+    assert_eq!(put(&mut frame, 0, 1, 7, &span("a世界", style).into()), 5);
+    assert_eq!(canvas::text(&frame), "世界é\u{301}…\na世界\n");
+    // Half of one written over: the other half is no letter, and nothing of the style stays.
+    set(&mut frame, 1, 0, '|', Style::new());
+    put(&mut frame, 3, 1, 1, &span("b", Style::new()).into());
+    assert_eq!(canvas::text(&frame), " |界é\u{301}…\na世b\n");
+    assert_eq!(frame.cell((1, 0)).unwrap().fg, Color::Reset);
+    canvas::finish(&mut frame, Look { colour: true, unicode: false });
+    assert_eq!(canvas::text(&frame), " |? ?~\na? b\n");
+}
+
+#[test]
 fn without_colour_and_without_unicode_it_still_says_all() {
     let env = |lang: &'static str, no_colour: &'static str| {
         move |name: &str| match name {
@@ -215,10 +236,10 @@ fn without_colour_and_without_unicode_it_still_says_all() {
     let mut app = app(Tab::Checks);
     app.delta(LiveDelta { at: NOW, checks: vec![check("pages", "http://grün/", CheckStatus::Up)], ..LiveDelta::default() }, NOW);
     let plain = frame(&mut app, 80, 24, Look { colour: false, unicode: false });
-    let text = plain.text();
+    let text = canvas::text(&plain);
     assert!(text.is_ascii() && text.contains("X down") && text.contains("|!x") && text.contains("http://gr?n/"), "{text}");
-    assert!(plain.cells.iter().all(|cell| cell.style.fg.is_none() && cell.style.bg.is_none()));
-    assert!(plain.cells.iter().any(|cell| cell.style == Style { reversed: true, ..Style::NONE }), "the selected row is marked");
+    assert!(plain.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
+    assert!(plain.content.iter().any(|cell| cell.modifier == Modifier::REVERSED), "the selected row is marked");
 }
 
 #[test]

@@ -1,69 +1,95 @@
-//! Writing on a frame: text that is cut with an ellipsis, boxes, paragraphs, and the turn to ASCII. Pure.
+//! Writing on ratatui's cells: text that is cut with an ellipsis, boxes, paragraphs, and the turn to ASCII. Pure.
 
-use super::{
-    grid::{BEHIND, Frame, Line, Rect, Span, Style, wide},
-    look::{Look, plain},
+use ratatui::{
+    buffer::{Buffer, CellWidth},
+    layout::Rect,
+    style::Style,
 };
+
+use super::look::{Look, plain};
 use crate::cli::paint::safe;
+
+pub type Span = ratatui::text::Span<'static>;
+pub type Line = ratatui::text::Line<'static>;
 
 /// Text from a host, harmless to the terminal.
 pub fn span(text: &str, style: Style) -> Span {
-    Span { text: safe(text).replace('\t', " "), style }
+    Span::styled(safe(text).replace('\t', " "), style)
 }
 
 /// Columns a text takes.
 pub fn width(text: &str) -> u16 {
-    text.chars().fold(0, |sum: u16, letter| sum.saturating_add(wide(letter)))
+    text.cell_width()
+}
+
+/// Columns a line takes.
+pub fn long(line: &Line) -> u16 {
+    u16::try_from(line.width()).unwrap_or(u16::MAX)
 }
 
 /// A line at `x`, `y` in at most `room` columns; what is left out shows as an ellipsis. Answers the columns used.
-pub fn put(frame: &mut Frame, x: u16, y: u16, room: u16, line: &Line) -> u16 {
+pub fn put(frame: &mut Buffer, x: u16, y: u16, room: u16, line: &Line) -> u16 {
     let room = room.min(frame.area.right().saturating_sub(x));
     if room == 0 || y >= frame.area.bottom() {
         return 0;
     }
-    let cut = line.width() > room;
+    let cut = long(line) > room;
     // The ellipsis takes the last column.
     let end = if cut { x + room - 1 } else { x + room };
-    let mut at = x;
-    let mut last = Style::NONE;
-    'line: for span in &line.spans {
-        for letter in span.text.chars() {
-            let columns = wide(letter);
-            if at + columns > end {
-                break 'line;
-            }
-            if columns > 0 {
-                frame.set(at, y, letter, span.style);
-                at += columns;
-            }
-            last = span.style;
+    let (mut at, mut last) = (x, Style::new());
+    part(frame, x, y);
+    for span in &line.spans {
+        last = span.style;
+        let next = frame.set_stringn(at, y, &span.content, usize::from(end - at), anew(span.style)).0;
+        let all = next - at >= width(&span.content);
+        at = next;
+        if !all {
+            break;
         }
     }
     if cut {
-        frame.set(at, y, '…', last);
+        set(frame, at, y, '…', last);
         at += 1;
     }
     at - x
 }
 
 /// The same, at the right end of its room.
-pub fn put_right(frame: &mut Frame, x: u16, y: u16, room: u16, line: &Line) {
-    let columns = line.width().min(room);
+pub fn put_right(frame: &mut Buffer, x: u16, y: u16, room: u16, line: &Line) {
+    let columns = long(line).min(room);
     put(frame, x.saturating_add(room - columns), y, columns, line);
 }
 
-pub fn fill(frame: &mut Frame, area: Rect, letter: char, style: Style) {
-    let area = area.intersection(frame.area);
-    for y in area.y..area.bottom() {
-        for x in area.x..area.right() {
-            frame.set(x, y, letter, style);
-        }
+/// One letter, of one column.
+pub fn set(frame: &mut Buffer, x: u16, y: u16, letter: char, style: Style) {
+    part(frame, x, y);
+    if let Some(cell) = frame.cell_mut((x, y)) {
+        cell.set_char(letter).set_style(anew(style));
+    }
+}
+
+/// Nothing of the style that was there before stays.
+fn anew(style: Style) -> Style {
+    Style::reset().patch(style)
+}
+
+/// A wide letter whose right half is written over would still cover it.
+fn part(frame: &mut Buffer, x: u16, y: u16) {
+    if let Some(cell) = x.checked_sub(1).and_then(|before| frame.cell_mut((before, y)))
+        && cell.cell_width() > 1
+    {
+        cell.set_char(' ');
+    }
+}
+
+pub fn fill(frame: &mut Buffer, area: Rect, letter: char, style: Style) {
+    for place in area.intersection(frame.area).positions() {
+        set(frame, place.x, place.y, letter, style);
     }
 }
 
 /// A frame with round corners; answers what is inside.
-pub fn boxed(frame: &mut Frame, area: Rect, style: Style) -> Rect {
+pub fn boxed(frame: &mut Buffer, area: Rect, style: Style) -> Rect {
     let area = area.intersection(frame.area);
     if area.width < 2 || area.height < 2 {
         return Rect { width: 0, height: 0, ..area };
@@ -74,34 +100,34 @@ pub fn boxed(frame: &mut Frame, area: Rect, style: Style) -> Rect {
     fill(frame, Rect { width: 1, ..area }, '│', style);
     fill(frame, Rect { x: right, width: 1, ..area }, '│', style);
     for (x, y, corner) in [(area.x, area.y, '╭'), (right, area.y, '╮'), (area.x, bottom, '╰'), (right, bottom, '╯')] {
-        frame.set(x, y, corner, style);
+        set(frame, x, y, corner, style);
     }
     Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
 }
 
 /// A text in lines of at most `room` columns, broken at blanks where there are some.
 pub fn wrapped(text: &str, room: u16) -> Vec<String> {
-    let room = usize::from(room.max(1));
+    let room = room.max(1);
     let mut lines = Vec::new();
     for whole in text.lines() {
         let (mut line, mut used) = (String::new(), 0);
         for word in safe(whole).replace('\t', " ").split_inclusive(' ') {
-            let long = usize::from(width(word.trim_end()));
-            if used > 0 && used + long > room {
+            let long = width(word.trim_end());
+            if used > 0 && long.saturating_add(used) > room {
                 lines.push(std::mem::take(&mut line));
                 used = 0;
             }
-            for char in word.chars() {
-                let columns = usize::from(wide(char));
+            for letter in ratatui::text::Span::raw(word).styled_graphemes(Style::new()) {
+                let columns = width(letter.symbol);
                 if used + columns > room {
                     // A blank that doesn't fit is what the line is broken at.
-                    if char == ' ' {
+                    if letter.symbol == " " {
                         continue;
                     }
                     lines.push(std::mem::take(&mut line));
                     used = 0;
                 }
-                line.push(char);
+                line.push_str(letter.symbol);
                 used += columns;
             }
         }
@@ -111,15 +137,33 @@ pub fn wrapped(text: &str, room: u16) -> Vec<String> {
 }
 
 /// What a frame becomes where the locale is not UTF-8.
-pub fn finish(frame: &mut Frame, look: Look) {
+pub fn finish(frame: &mut Buffer, look: Look) {
     if look.unicode {
         return;
     }
-    for cell in &mut frame.cells {
-        if cell.letter == BEHIND {
-            cell.letter = ' ';
-        } else if !cell.letter.is_ascii() {
-            cell.letter = plain(cell.letter);
+    for cell in &mut frame.content {
+        if !cell.symbol().is_ascii() {
+            let letter = cell.symbol().chars().next().map_or(' ', plain);
+            cell.set_char(letter);
         }
     }
+}
+
+/// A frame as lines of text, without blanks at their ends.
+pub fn text(frame: &Buffer) -> String {
+    let mut text = String::new();
+    for row in frame.content.chunks(usize::from(frame.area.width).max(1)) {
+        let (mut line, mut covered) = (String::new(), 0);
+        for cell in row {
+            // A wide letter covers the cell behind it.
+            if covered == 0 {
+                line.push_str(cell.symbol());
+                covered = cell.cell_width();
+            }
+            covered = covered.saturating_sub(1);
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }

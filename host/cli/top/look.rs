@@ -2,11 +2,16 @@
 //!
 //! A state is always a shape and a word; colour comes on top. Drawing writes Unicode, [`plain`] turns it into ASCII at the end.
 
-use super::grid::{Color, Style};
+use ratatui::style::{Color, Modifier, Style};
+
 use crate::{
     cli::paint::Ink,
     facts::{CheckStatus, Level, WorkerState},
 };
+
+pub const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+pub const DIM: Style = Style::new().add_modifier(Modifier::DIM);
+const REVERSED: Style = Style::new().add_modifier(Modifier::REVERSED);
 
 /// Of a sparkline, lowest first.
 const LEVELS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -28,32 +33,28 @@ impl Look {
 
     pub fn ink(self, ink: Ink) -> Style {
         match (ink, self.colour) {
-            (Ink::Plain, _) | (Ink::Good | Ink::Notice, false) => Style::NONE,
-            (Ink::Strong, _) | (Ink::Bad, false) => Style::BOLD,
-            (Ink::Faint, _) => Style::DIM,
-            (Ink::Good, true) => Style::fg(Color::Green),
-            (Ink::Notice, true) => Style::fg(Color::Yellow),
-            (Ink::Bad, true) => Style { bold: true, ..Style::fg(Color::Red) },
+            (Ink::Plain, _) | (Ink::Good | Ink::Notice, false) => Style::new(),
+            (Ink::Strong, _) | (Ink::Bad, false) => BOLD,
+            (Ink::Faint, _) => DIM,
+            (Ink::Good, true) => Style::new().fg(Color::Green),
+            (Ink::Notice, true) => Style::new().fg(Color::Yellow),
+            (Ink::Bad, true) => BOLD.fg(Color::Red),
         }
     }
 
     /// Frames, the sorted column, keys.
     pub fn accent(self) -> Style {
-        if self.colour { Style::fg(Color::Cyan) } else { Style::NONE }
+        if self.colour { Style::new().fg(Color::Cyan) } else { Style::new() }
     }
 
     /// The selected row, the open tab.
     pub fn chosen(self) -> Style {
-        if self.colour { Style { bg: Some(Color::Cyan), ..Style::fg(Color::Black) } } else { Style { reversed: true, ..Style::NONE } }
+        if self.colour { Style::new().fg(Color::Black).bg(Color::Cyan) } else { REVERSED }
     }
 
     /// What must not be overlooked.
     pub fn alarm(self) -> Style {
-        if self.colour {
-            Style { bg: Some(Color::Red), bold: true, ..Style::fg(Color::White) }
-        } else {
-            Style { reversed: true, ..Style::BOLD }
-        }
+        if self.colour { BOLD.fg(Color::White).bg(Color::Red) } else { BOLD.patch(REVERSED) }
     }
 
     /// A share of the highest, 0..1, as a block.

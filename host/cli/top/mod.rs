@@ -14,7 +14,6 @@ pub mod board;
 pub mod canvas;
 pub mod detail;
 mod feed;
-pub mod grid;
 pub mod keys;
 pub mod link;
 pub mod listing;
@@ -26,6 +25,7 @@ mod terminal;
 use std::{io::IsTerminal, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
+use ratatui::{buffer::Buffer, crossterm::event::Event, layout::Rect};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -35,8 +35,6 @@ use tokio::{
 use self::{
     app::{App, Effect, Tab},
     feed::{Desk, Heard},
-    grid::Frame,
-    keys::Input,
     look::Look,
     terminal::Taken,
 };
@@ -80,9 +78,9 @@ pub(in crate::cli) async fn run(client: Client, args: &args::Top, console: &mut 
     if args.once {
         look.colour = false;
         let size = |name: &str, usual: u16| env(name).and_then(|text| text.parse().ok()).unwrap_or(usual).clamp(1, 1_000);
-        let mut frame = Frame::new(size("COLUMNS", ONCE.0), size("LINES", ONCE.1));
+        let mut frame = Buffer::empty(Rect::new(0, 0, size("COLUMNS", ONCE.0), size("LINES", ONCE.1)));
         screen::draw(&mut app, &mut frame, wall(), look, &zone);
-        console.print(&frame.text())?;
+        console.print(&canvas::text(&frame))?;
         return Ok(Code::Done);
     }
     let (out, heard) = mpsc::channel(HEARD_AHEAD);
@@ -112,11 +110,10 @@ struct Top {
 
 impl Top {
     async fn run(mut self, mut heard: mpsc::Receiver<Heard>) -> Result<Code, Failure> {
-        let signals =
-            [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::window_change()];
-        let [mut term, mut hup, mut int, mut quit, mut resized] = signals.map(signal);
+        let signals = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
+        let [mut term, mut hup, mut int, mut quit] = signals.map(signal);
         let mut taken = Taken::new()?;
-        let mut inputs = terminal::inputs();
+        let mut events = terminal::events();
         let mut drawn: Option<Instant> = None;
         let mut moves_on = self.clock.now() + MOVE_ON;
         loop {
@@ -132,13 +129,9 @@ impl Top {
                 () = ended(&mut hup) => return Ok(Code::Done),
                 () = ended(&mut int) => return Ok(Code::Done),
                 () = ended(&mut quit) => return Ok(Code::Done),
-                () = ended(&mut resized) => {
-                    self.dirty = true;
-                    drawn = None;
-                }
-                input = inputs.recv() => match input {
-                    Some(input) => {
-                        if self.input(input) {
+                event = events.recv() => match event {
+                    Some(event) => {
+                        if self.event(&event) {
                             return Ok(Code::Done);
                         }
                         // At once: a key that is answered late feels broken.
@@ -166,17 +159,17 @@ impl Top {
     fn draw(&mut self, taken: &mut Taken) -> Result<(), Failure> {
         let wall = self.wall();
         let Self { app, look, zone, .. } = self;
-        let mut frame = taken.frame();
-        screen::draw(app, &mut frame, wall, *look, zone);
-        taken.show(frame)?;
+        taken.show(|frame| screen::draw(app, frame, wall, *look, zone))?;
         self.dirty = false;
         Ok(())
     }
 
     /// Whether that was all.
-    fn input(&mut self, Input(key): Input) -> bool {
+    fn event(&mut self, event: &Event) -> bool {
+        // A new size is taken in by drawing.
         self.dirty = true;
         let wall = self.wall();
+        let Some(key) = event.as_key_event().and_then(keys::key) else { return false };
         match self.app.key(key, wall) {
             Some(Effect::Quit) => return true,
             Some(effect) => self.desk.take(effect),

@@ -8,8 +8,7 @@ use crate::{
         paint::{Ink, check_ink, millis},
         top::{
             beats::{self, decode},
-            canvas::span,
-            grid::Line,
+            canvas::{Line, span},
             listing::{Row, has},
             look::{check_rank, check_shape},
         },

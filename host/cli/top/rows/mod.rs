@@ -5,6 +5,8 @@ mod event;
 mod queue;
 mod worker;
 
+use ratatui::style::Style;
+
 use std::cmp::Ordering;
 
 pub use self::{
@@ -12,9 +14,8 @@ pub use self::{
     queue::QueueRow,
 };
 use super::{
-    canvas::span,
-    grid::{Line, Style},
-    look::Look,
+    canvas::{Line, span},
+    look::{DIM, Look},
 };
 use crate::cli::paint::{self, Ink};
 use jiff::{Timestamp, tz::TimeZone};
@@ -77,12 +78,12 @@ pub(super) fn text(text: &str, style: Style) -> Line {
 }
 
 pub(super) fn bare(value: impl AsRef<str>) -> Line {
-    text(value.as_ref(), Style::NONE)
+    text(value.as_ref(), Style::new())
 }
 
 /// Nothing there.
 pub(super) fn dash() -> Line {
-    text("-", Style::DIM)
+    text("-", DIM)
 }
 
 pub(super) fn or_dash(value: Option<String>) -> Line {

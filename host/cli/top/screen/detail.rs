@@ -1,5 +1,7 @@
 //! The pane of one row: what is known of it above, its log, results or jobs below.
 
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
 use super::facts::{self, Facts};
 use crate::{
     cli::{
@@ -7,9 +9,8 @@ use crate::{
         top::{
             beats::{self, decode},
             board::Board,
-            canvas::{put, span, wrapped},
+            canvas::{Line, Span, put, set, span, wrapped},
             detail::{Detail, Entry, Subject},
-            grid::{Frame, Line, Rect, Span, Style},
             look::check_shape,
             rows::Scene,
         },
@@ -25,7 +26,7 @@ const CHART: usize = 5;
 const BAR: usize = 2;
 
 /// Draws it, and bounds how far it is scrolled.
-pub fn draw(board: &Board, pane: &mut Detail, frame: &mut Frame, area: Rect, scene: &Scene) {
+pub fn draw(board: &Board, pane: &mut Detail, frame: &mut Buffer, area: Rect, scene: &Scene) {
     if area.width < 4 || area.height == 0 {
         return;
     }
@@ -89,7 +90,7 @@ pub fn draw(board: &Board, pane: &mut Detail, frame: &mut Frame, area: Rect, sce
 }
 
 /// The facts stay above; the log below keeps its newest line at the bottom.
-fn log(pane: &mut Detail, facts: Vec<Line>, frame: &mut Frame, area: Rect, scene: &Scene) {
+fn log(pane: &mut Detail, facts: Vec<Line>, frame: &mut Buffer, area: Rect, scene: &Scene) {
     let facts_room = area.height.saturating_sub(BELOW + 1).max(1).min(u16::try_from(facts.len()).unwrap_or(u16::MAX));
     for (line, y) in facts.iter().zip(area.y..area.y + facts_room) {
         put(frame, area.x, y, area.width, line);
@@ -113,7 +114,7 @@ fn log(pane: &mut Detail, facts: Vec<Line>, frame: &mut Frame, area: Rect, scene
     let place = if pane.scroll > 0 { format!(", {} below", pane.scroll) } else { String::new() };
     let words = format!("── log{place} {}", "─".repeat(usize::from(area.width)));
     put(frame, area.x, rule, area.width, &Line::from(span(&words, faint)));
-    frame.set(area.right() - 1, rule, '─', faint);
+    set(frame, area.right() - 1, rule, '─', faint);
     if lines.is_empty() {
         put(frame, area.x, rule + 1, area.width, &Line::from(span("no lines yet", faint)));
     }
@@ -142,9 +143,9 @@ fn entry_lines(entry: &Entry, room: u16, scene: &Scene) -> Vec<Line> {
     let parts = parts.into_iter().enumerate().map(|(at, part)| {
         let front: Vec<Span> = match at {
             0 => vec![span(&head, faint), span(&format!("{word:<5}  "), scene.look.ink(ink))],
-            _ => vec![span(&" ".repeat(usize::from(indent)), Style::NONE)],
+            _ => vec![span(&" ".repeat(usize::from(indent)), Style::new())],
         };
-        front.into_iter().chain([span(&part, Style::NONE)]).collect::<Vec<_>>().into()
+        front.into_iter().chain([span(&part, Style::new())]).collect::<Vec<_>>().into()
     });
     parts.collect()
 }
@@ -183,7 +184,7 @@ fn results(all: &[beats::Result], scene: &Scene) -> Vec<Line> {
             vec![
                 span(&format!("{:>10} ", scene.clock(beat.at)), faint),
                 span(&status, scene.look.ink(check_ink(beat.status))),
-                span(&format!("{latency:>9}"), Style::NONE),
+                span(&format!("{latency:>9}"), Style::new()),
             ]
             .into(),
         );
@@ -222,9 +223,9 @@ fn jobs(all: Option<&[JobView]>, scene: &Scene) -> Vec<Line> {
             let said = job.progress.as_deref().or(job.last_error.as_deref()).unwrap_or_default();
             let attempts = format!("{}/{}", job.attempts, job.max_attempts);
             Line::from(vec![
-                span(&format!("{id:<12}  "), Style::NONE),
+                span(&format!("{id:<12}  "), Style::new()),
                 span(&format!("{:<9}", job.state.as_str()), scene.look.ink(ink)),
-                span(&format!("  {attempts:>8}  {ago:<9}  {:<14}  ", short(&job.pushed_by, 14)), Style::NONE),
+                span(&format!("  {attempts:>8}  {ago:<9}  {:<14}  ", short(&job.pushed_by, 14)), Style::new()),
                 span(said.lines().next().unwrap_or_default(), faint),
             ])
         })),

@@ -7,9 +7,8 @@ use crate::{
         show::trap_id,
         top::{
             board::Board,
-            canvas::{span, width, wrapped},
+            canvas::{Line, Span, span, width, wrapped},
             detail::Detail,
-            grid::{Line, Span},
             look::{check_shape, level_shape, worker_shape},
             rows::{QueueRow, Scene, per_second_text},
         },

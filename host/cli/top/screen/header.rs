@@ -1,14 +1,15 @@
 //! The lines on top: the host and how fresh its word is, what there is by state, what must not be overlooked; and the tabs.
 
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
 use crate::{
     cli::{
         paint::{Ink, check_ink, count, span as time_span, worker_ink},
         top::{
             app::{App, Mode, Tab},
-            canvas::{put, put_right, span},
-            grid::{Frame, Line, Rect, Span, Style},
+            canvas::{Line, Span, long, put, put_right, span},
             link::State,
-            look::{check_shape, worker_shape},
+            look::{BOLD, check_shape, worker_shape},
             rows::Scene,
         },
     },
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Answers how many lines it took.
-pub fn draw(app: &App, state: &State<'_>, frame: &mut Frame, counts: bool, scene: &Scene) -> u16 {
+pub fn draw(app: &App, state: &State<'_>, frame: &mut Buffer, counts: bool, scene: &Scene) -> u16 {
     let area = frame.area;
     if area.height < 4 {
         return 0;
@@ -24,8 +25,8 @@ pub fn draw(app: &App, state: &State<'_>, frame: &mut Frame, counts: bool, scene
     let faint = scene.look.ink(Ink::Faint);
     let host = &app.board.host;
     let right = freshness(state, scene);
-    let room = area.width.saturating_sub(right.width().saturating_add(2));
-    let mut title = vec![span(" skep ", scene.look.accent().patch(Style::BOLD)), span(&host.version, Style::NONE)];
+    let room = area.width.saturating_sub(long(&right).saturating_add(2));
+    let mut title = vec![span(" skep ", scene.look.accent().patch(BOLD)), span(&host.version, Style::new())];
     title.push(span(&format!("  {}", app.link.place), faint));
     if host.started > 0 {
         let up = time_span((scene.now.saturating_sub(host.started) / 1_000).max(0));
@@ -84,9 +85,9 @@ fn tallies(app: &App, scene: &Scene) -> [Line; 2] {
     workers.push(span("traps today ", faint));
     workers.push(span(&traps.to_string(), scene.look.ink(if traps > 0 { Ink::Bad } else { Ink::Plain })));
     checks.push(span("jobs ", faint));
-    checks.push(span(&format!("{} waiting  {} running", counts.waiting, counts.running), Style::NONE));
+    checks.push(span(&format!("{} waiting  {} running", counts.waiting, counts.running), Style::new()));
     if counts.delayed > 0 {
-        checks.push(span(&format!("  {} delayed", counts.delayed), Style::NONE));
+        checks.push(span(&format!("  {} delayed", counts.delayed), Style::new()));
     }
     if counts.dead > 0 {
         checks.push(span(&format!("  ■ {} dead", counts.dead), scene.look.ink(Ink::Bad)));
@@ -98,7 +99,7 @@ fn tallies(app: &App, scene: &Scene) -> [Line; 2] {
 fn warning(host: &LiveHost, scene: &Scene) -> Option<Line> {
     let mut spans = Vec::new();
     let mut say = |text: String, style: Style| {
-        spans.push(span(" ", Style::NONE));
+        spans.push(span(" ", Style::new()));
         spans.push(span(&text, style));
     };
     if let Some(cut) = &host.cut_off {
@@ -120,7 +121,7 @@ fn warning(host: &LiveHost, scene: &Scene) -> Option<Line> {
 }
 
 /// The tabs in the upper edge, the open one marked; the filter at its right.
-pub fn tabs(app: &App, frame: &mut Frame, edge: Rect, scene: &Scene) {
+pub fn tabs(app: &App, frame: &mut Buffer, edge: Rect, scene: &Scene) {
     if edge.width < 8 || edge.height < 2 {
         return;
     }
@@ -135,7 +136,7 @@ pub fn tabs(app: &App, frame: &mut Frame, edge: Rect, scene: &Scene) {
             Tab::Events => of(board.events.all().len(), board.events.count()),
         };
         let open = tab == app.tab;
-        let style = if open { scene.look.chosen().patch(Style::BOLD) } else { Style::NONE };
+        let style = if open { scene.look.chosen().patch(BOLD) } else { Style::new() };
         spans.push(span(&format!(" {} {} ", at + 1, tab.title()), style));
         spans.push(span(&format!("{count} "), if open { style } else { scene.look.ink(Ink::Faint) }));
     }
@@ -151,7 +152,7 @@ pub fn tabs(app: &App, frame: &mut Frame, edge: Rect, scene: &Scene) {
         let line = Line::from(vec![
             span(" filter ", scene.look.ink(Ink::Faint)),
             span(filter, scene.look.ink(Ink::Notice)),
-            span(" ", Style::NONE),
+            span(" ", Style::new()),
         ]);
         put_right(frame, at, edge.y, (edge.right().saturating_sub(2)).saturating_sub(at), &line);
     }

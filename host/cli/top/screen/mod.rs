@@ -6,12 +6,13 @@ mod header;
 mod overlay;
 mod table;
 
+use ratatui::{buffer::Buffer, layout::Rect};
+
 use super::{
     app::{App, Mode, Tab},
     canvas::{boxed, finish},
-    grid::{Frame, Rect, Style},
     link,
-    look::Look,
+    look::{DIM, Look},
     rows::Scene,
 };
 use jiff::tz::TimeZone;
@@ -21,7 +22,7 @@ const WITH_COUNTS: u16 = 14;
 const WITH_KEYS: u16 = 6;
 
 /// Draws it all. What it learns of the room there is goes into `app`: how long a page is, how far a text can be scrolled.
-pub fn draw(app: &mut App, frame: &mut Frame, wall: i64, look: Look, zone: &TimeZone) {
+pub fn draw(app: &mut App, frame: &mut Buffer, wall: i64, look: Look, zone: &TimeZone) {
     app.board.settle();
     let scene = Scene { look, now: app.link.now(wall), zone: zone.clone() };
     let area = frame.area;
@@ -44,7 +45,7 @@ pub fn draw(app: &mut App, frame: &mut Frame, wall: i64, look: Look, zone: &Time
     }
     // What is old is pale, and the header says so in words.
     if matches!(app.link.state(wall), link::State::Stale(..)) {
-        frame.restyle(body, |style| style.patch(Style::DIM));
+        frame.set_style(body, DIM);
     }
     if foot > 0 {
         overlay::keys(app, frame, Rect { y: area.bottom() - 1, height: 1, ..area }, &scene);

@@ -1,11 +1,13 @@
 //! The line of keys below, or a notice, the filter, a question; and the boxes that lie over the screen.
 
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
 use crate::cli::{
     paint::Ink,
     top::{
         app::{Act, App, Mode, Tab},
-        canvas::{boxed, fill, put, span, width},
-        grid::{Frame, Line, Rect, Span, Style},
+        canvas::{Line, Span, boxed, fill, put, span, width},
+        look::BOLD,
         rows::Scene,
     },
 };
@@ -31,7 +33,7 @@ const HELP: [(&str, &str); 17] = [
 ];
 
 /// What the keys do here; a notice or the filter in its place.
-pub fn keys(app: &App, frame: &mut Frame, line: Rect, scene: &Scene) {
+pub fn keys(app: &App, frame: &mut Buffer, line: Rect, scene: &Scene) {
     if app.mode == Mode::Filter {
         let filter = match app.tab {
             Tab::Workers => app.board.workers.filter(),
@@ -39,9 +41,9 @@ pub fn keys(app: &App, frame: &mut Frame, line: Rect, scene: &Scene) {
             Tab::Queues => app.board.queues.filter(),
             Tab::Events => app.board.events.filter(),
         };
-        let strong = scene.look.accent().patch(Style::BOLD);
+        let strong = scene.look.accent().patch(BOLD);
         let hint = span("   Enter keeps it, Esc shows all; !word leaves out", scene.look.ink(Ink::Faint));
-        put(frame, line.x, line.y, line.width, &Line::from(vec![span(" / ", strong), span(filter, Style::NONE), span("█", strong), hint]));
+        put(frame, line.x, line.y, line.width, &Line::from(vec![span(" / ", strong), span(filter, Style::new()), span("█", strong), hint]));
         return;
     }
     if let Some(notice) = &app.notice {
@@ -85,30 +87,24 @@ pub fn keys(app: &App, frame: &mut Frame, line: Rect, scene: &Scene) {
 }
 
 /// A box in the middle for so many columns and lines of text; answers what is inside.
-fn popup(frame: &mut Frame, area: Rect, title: &str, (width, height): (u16, u16), scene: &Scene) -> Rect {
+fn popup(frame: &mut Buffer, area: Rect, title: &str, (width, height): (u16, u16), scene: &Scene) -> Rect {
     let (width, height) = (area.width.min(width + 4), area.height.min(height + 2));
     let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
-    fill(frame, place, ' ', Style::NONE);
+    fill(frame, place, ' ', Style::new());
     let inside = boxed(frame, place, scene.look.accent());
-    put(
-        frame,
-        place.x + 2,
-        place.y,
-        width.saturating_sub(4),
-        &Line::from(span(&format!(" {title} "), scene.look.accent().patch(Style::BOLD))),
-    );
+    put(frame, place.x + 2, place.y, width.saturating_sub(4), &Line::from(span(&format!(" {title} "), scene.look.accent().patch(BOLD))));
     Rect { x: inside.x + 1, width: inside.width.saturating_sub(1), ..inside }
 }
 
-pub fn help(frame: &mut Frame, area: Rect, scene: &Scene) {
+pub fn help(frame: &mut Buffer, area: Rect, scene: &Scene) {
     let inside = popup(frame, area, "Keys", (68, u16::try_from(HELP.len()).unwrap_or(0)), scene);
     for ((keys, what), y) in HELP.iter().zip(inside.y..inside.bottom()) {
         put(frame, inside.x, y, inside.width, &Line::from(span(keys, scene.look.accent())));
-        put(frame, inside.x + 17, y, inside.width.saturating_sub(17), &Line::from(span(what, Style::NONE)));
+        put(frame, inside.x + 17, y, inside.width.saturating_sub(17), &Line::from(span(what, Style::new())));
     }
 }
 
-pub fn ask(act: Act, worker: &str, frame: &mut Frame, area: Rect, scene: &Scene) {
+pub fn ask(act: Act, worker: &str, frame: &mut Buffer, area: Rect, scene: &Scene) {
     let what = match act {
         Act::Drain => "It finishes its event in flight, then stops until a restart.",
         _ => "It restarts after its event in flight.",
@@ -117,13 +113,13 @@ pub fn ask(act: Act, worker: &str, frame: &mut Frame, area: Rect, scene: &Scene)
     let title = format!("{}{}", verb.get(..1).unwrap_or_default().to_uppercase(), verb.get(1..).unwrap_or_default());
     let inside = popup(frame, area, &title, (62, 3), scene);
     let lines = [
-        Line::from(vec![span(&format!("{verb} "), Style::NONE), span(worker, scene.look.ink(Ink::Strong)), span(" ?", Style::NONE)]),
+        Line::from(vec![span(&format!("{verb} "), Style::new()), span(worker, scene.look.ink(Ink::Strong)), span(" ?", Style::new())]),
         Line::from(span(what, scene.look.ink(Ink::Faint))),
         Line::from(vec![
-            span("y", scene.look.accent().patch(Style::BOLD)),
-            span(&format!(" {verb}   "), Style::NONE),
-            span("n", scene.look.accent().patch(Style::BOLD)),
-            span(" leave it", Style::NONE),
+            span("y", scene.look.accent().patch(BOLD)),
+            span(&format!(" {verb}   "), Style::new()),
+            span("n", scene.look.accent().patch(BOLD)),
+            span(" leave it", Style::new()),
         ]),
     ];
     for (line, y) in lines.iter().zip(inside.y..inside.bottom()) {

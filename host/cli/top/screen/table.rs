@@ -1,11 +1,17 @@
 //! A table: as many columns as there is room for, and of its rows those that are on screen.
 
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Modifier, Style},
+};
+
 use crate::cli::{
     paint::Ink,
     top::{
-        canvas::{put, put_right, span, width},
-        grid::{Frame, Line, Rect, Style},
+        canvas::{Line, put, put_right, span, width},
         listing::{Listing, Row},
+        look::BOLD,
         rows::{Column, Scene},
     },
 };
@@ -14,7 +20,7 @@ use crate::cli::{
 const GAP: u16 = 2;
 
 /// Draws it into `inside`, what it is sorted by into the lower edge of `edge`. Answers how many rows a page has.
-pub fn draw<R: Row>(list: &mut Listing<R>, noun: &str, frame: &mut Frame, edge: Rect, inside: Rect, scene: &Scene) -> usize {
+pub fn draw<R: Row>(list: &mut Listing<R>, noun: &str, frame: &mut Buffer, edge: Rect, inside: Rect, scene: &Scene) -> usize {
     let height = usize::from(inside.height.saturating_sub(1));
     if inside.width < 4 || height == 0 {
         return 1;
@@ -46,7 +52,8 @@ pub fn draw<R: Row>(list: &mut Listing<R>, noun: &str, frame: &mut Frame, edge: 
         }
         if at == list.position() {
             // One colour over the whole row: its own would be hard to read on it.
-            frame.restyle(Rect { y, height: 1, ..inside }, |style| Style { bold: style.bold, ..scene.look.chosen() });
+            let over = Style { sub_modifier: Modifier::all() - Modifier::BOLD, ..Style::reset() };
+            frame.set_style(Rect { y, height: 1, ..inside }, over.patch(scene.look.chosen()));
             put(frame, inside.x, y, 1, &Line::from(span("▌", scene.look.chosen())));
         }
     }
@@ -54,11 +61,11 @@ pub fn draw<R: Row>(list: &mut Listing<R>, noun: &str, frame: &mut Frame, edge: 
     height
 }
 
-fn headings<R: Row>(list: &Listing<R>, columns: &[(&'static Column<R>, u16)], frame: &mut Frame, inside: Rect, scene: &Scene) {
+fn headings<R: Row>(list: &Listing<R>, columns: &[(&'static Column<R>, u16)], frame: &mut Buffer, inside: Rect, scene: &Scene) {
     let mut x = inside.x + 1;
     for (column, room) in columns {
         let sorted = list.column().is_some_and(|by| std::ptr::eq(by, *column));
-        let style = if sorted { scene.look.accent().patch(Style::BOLD) } else { scene.look.ink(Ink::Faint) };
+        let style = if sorted { scene.look.accent().patch(BOLD) } else { scene.look.ink(Ink::Faint) };
         let heading = Line::from(span(column.title, style));
         if column.right {
             put_right(frame, x, inside.y, *room, &heading)
@@ -76,7 +83,7 @@ fn headings<R: Row>(list: &Listing<R>, columns: &[(&'static Column<R>, u16)], fr
 }
 
 /// What it is sorted by, and where in it the selection is.
-fn below<R: Row>(list: &Listing<R>, frame: &mut Frame, edge: Rect, scene: &Scene) {
+fn below<R: Row>(list: &Listing<R>, frame: &mut Buffer, edge: Rect, scene: &Scene) {
     if edge.height < 2 || list.count() == 0 {
         return;
     }
