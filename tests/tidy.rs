@@ -12,6 +12,8 @@ use std::{
 
 /// Each room in host/ and what of `crate::` it may name. A path here covers all below it.
 const ROOMS: &[(&str, &[&str])] = &[
+    // Lists the page's files before anything is compiled.
+    ("build", &[]),
     // Words and time: used by all.
     ("clock", &[]),
     ("facts", &[]),

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use sha2::{Digest as _, Sha256};
 
-/// Every file below `assets/`, by path, as build.rs lists them.
+/// Every file below `assets/`, by path, as host/build.rs lists them.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// One file.

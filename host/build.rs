@@ -10,7 +10,7 @@ const ASSETS: &str = "host/api/page/assets";
 fn main() -> io::Result<()> {
     // A file that is added or taken away is a change of the folder.
     println!("cargo::rerun-if-changed={ASSETS}");
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=host/build.rs");
     let variable = |name: &str| env::var_os(name).map(PathBuf::from).ok_or_else(|| io::Error::other(format!("{name} is not set")));
     let assets = variable("CARGO_MANIFEST_DIR")?.join(ASSETS);
     let mut files = Vec::new();
