@@ -123,8 +123,7 @@ function Edit({ worker }) {
   const of = useLoad(`monitors/${seg(worker)}`);
   const row = store.workers.get(worker);
   useTitle(`Edit ${worker}`);
-  const checks = [...store.checks.values()].filter((check) => check.worker === worker).length;
-  const onDelete = async () => (await remove(row, checks)) && navigate("/checks");
+  const onDelete = async () => (await remove(row)) && navigate("/checks");
   return html`<div class="page narrow">
     <${PageHead} title=${`Edit ${row?.title ?? worker}`} sub=${html`<span class="mono">${worker}</span>`} back=${{ href: link("workers", worker), text: worker }}>
       ${may() && row && html`<${Button} kind="danger" icon="trash" onClick=${onDelete}>Delete…<//>`}

@@ -53,7 +53,7 @@ function Counts() {
     <${Tile} label=${w.failed && !w.quarantined ? "Failed" : "Quarantined"} mark="quarantined" value=${count(broken)} tone="bad" loud=${broken > 0}
       note=${w.failed && w.quarantined ? `${count(w.failed)} of them failed` : null} href="#/workers" />
     <${Tile} label="Jobs waiting" mark="waiting" value=${count(counts.waiting)} tone="warn" loud=${counts.dead > 0} note=${counts.dead ? `${count(counts.dead)} dead` : null} href="#/queues" />
-    <${Tile} label="Traps today" mark=${host.traps_today ? "degraded" : "ok"} value=${count(host.traps_today)} tone="warn" loud=${host.traps_today > 0} href="#/events" />
+    <${Tile} label="Traps today" mark=${host.traps_today ? "degraded" : "ok"} value=${count(host.traps_today)} tone="warn" loud=${host.traps_today > 0} href="#/events/traps" />
   </section>`;
 }
 

@@ -31,7 +31,7 @@ function Acts({ worker }) {
   const close = () => setDialog(null);
   const paused = worker.state === "paused";
   const over = worker.state === "stopped" || worker.state === "failed";
-  const gone = async () => (await remove(worker, checksOf(worker.name).length)) && navigate("/workers");
+  const gone = async () => (await remove(worker)) && navigate("/workers");
   return html`
     ${isScheduled(worker) && !paused && !over && html`<${Button} icon="play" onClick=${() => tick(worker)}>Check now<//>`}
     ${!isItem(worker) && (paused ? html`<${Button} kind="primary" icon="play" onClick=${() => resume(worker)}>Resume<//>` : html`<${Button} icon="pause" onClick=${() => pause(worker)}>Pause<//>`)}

@@ -47,11 +47,10 @@ export function resume(worker) {
 }
 
 /** Takes it out of its manifest, once the plan was seen. Gives the applied plan, or null. */
-export function remove(worker, checks = 0) {
-  const history = checks > 0 ? ` The history of its ${checks === 1 ? "check" : `${checks} checks`} is deleted with it and does not come back with undo.` : "";
+export function remove(worker) {
   return planned({
     title: `Delete ${worker.title ?? worker.name}?`,
-    text: `The worker ends after its event in flight and is taken out of ${worker.file}.${history}`,
+    text: `The worker ends after its event in flight and is taken out of ${worker.file}.`,
     action: "Delete",
     danger: true,
     done: `${worker.name} is deleted`,

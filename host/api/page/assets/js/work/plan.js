@@ -4,7 +4,7 @@
 import { html, useState } from "../lib.js";
 import { confirm } from "../ui/dialog.js";
 import { toast, toastError } from "../ui/toast.js";
-import { plural } from "../format.js";
+import { dateTime, millis, plural } from "../format.js";
 
 /** As `skep diff` words them. */
 const VERBS = {
@@ -38,6 +38,11 @@ function Step({ step }) {
   </li>`;
 }
 
+/** What a removal takes along for good. */
+function forgets({ worker, checks, since }) {
+  return `The history of ${worker} since ${dateTime(millis(since))} (${plural(checks, "check")}) is deleted with it, and undo does not bring it back.`;
+}
+
 /** A plan in words: its steps, its files, what stays. `files` in the host's plan are those it would write or remove. */
 export function PlanView({ plan }) {
   const more = plan.steps.length - STEPS_SHOWN;
@@ -50,7 +55,7 @@ export function PlanView({ plan }) {
           </ul>`
         : html`<p>${plan.files.length > 0 ? "No worker changes: only text does." : "Nothing would change."}</p>`
     }
-    ${(plan.notes ?? []).map((note) => html`<p>${note}</p>`)}
+    ${(plan.forgets ?? []).slice(0, STEPS_SHOWN).map((gone) => html`<p class="wrap-any">${forgets(gone)}</p>`)}
     <p class="dim plan-foot">
       ${plan.files.length > 0 && html`Writes <span class="mono wrap-any">${plan.files.join(", ")}</span>. `}
       ${plan.unchanged > 0 && `${plural(plan.unchanged, "worker")} stay${plan.unchanged === 1 ? "s" : ""} as ${plan.unchanged === 1 ? "it is" : "they are"}.`}
