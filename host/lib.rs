@@ -20,9 +20,9 @@
 //! | [`trigger`] | due ticks, due jobs and HTTP requests (ingress) become events | enter workers |
 //! | [`capability`] | what a guest may ask for: http, queue, kv, registry, limiter, ping, checks, topics, log; `grant` is the only yes or no | decide restarts |
 //! | [`limiter`] | FIFO rate limiter that hears of 429s, knows nothing of workers | |
-//! | [`checks`] | up or down, confirmed; uptime | run workers |
+//! | [`checks`] | up or down, confirmed; uptime; maintenance; is it this host that is cut off; what is told | run workers |
 //! | [`store`] | SQLite: one writer, group commit; jobs, kv, crashes, events, history by day | know wasm |
-//! | [`api`] | admin HTTP, events as SSE, metrics, the page's files, the public status page | change anything but desired state and named acts |
+//! | [`api`] | admin HTTP, the live view and events as SSE, metrics, the page's files, the public status page | change anything but desired state and named acts |
 //! | [`cli`] | verbs; they speak to the API | touch rooms |
 //! | [`appliance`] | the only place that sees every room | |
 
