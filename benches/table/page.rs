@@ -112,7 +112,7 @@ fn load(workers: usize, urls: usize, most_ms: u64) -> Row {
     let server = server();
     let host = watching(&server, workers, urls, "1h");
     let run = Command::new("node").arg(script).env("SKEP_PAGE", &host.admin).env("SKEP_TOKEN", token(&host)).output();
-    let Ok(output) = run else { return Row::skipped(&figure, "needs node, npm and chromium: make setup-browser", &target) };
+    let Ok(output) = run else { return Row::skipped(&figure, "needs node, npm and chromium: make browser", &target) };
     if !output.status.success() {
         return Row::skipped(&figure, format!("did not run: {}", String::from_utf8_lossy(&output.stderr).trim()), &target);
     }

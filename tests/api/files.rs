@@ -1,7 +1,5 @@
 //! The manifests folder as files: read, edited whole, guarded against edits made meanwhile; where a worker is declared.
 
-use std::{fs, os::unix::fs::PermissionsExt};
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -90,23 +88,6 @@ async fn a_file_with_problems_is_refused_whole() {
     let (status, error) = put(&host, "files/a.toml", &format!("{}{}", worker("a", "2s"), worker("b", "1s"))).await;
     assert_eq!(status, 422, "{error}");
     assert_eq!(host.fleet.text("a.toml"), worker("a", "1s"));
-}
-
-#[tokio::test]
-async fn a_read_only_folder_is_a_conflict() {
-    let host = Whole::with(&[("a.toml", &worker("a", "1s"))]).await;
-    let folder = host.fleet.manifests();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
-    // The superuser writes anywhere; then there is nothing to see here.
-    let writable = fs::write(folder.join(".probe"), "").is_ok();
-    let (status, error) = put(&host, "files/a.toml", &worker("a", "2s")).await;
-    let (added, _) = host.post("monitors", json!({ "kind": "url", "url": "https://example.com", "every": "30s" })).await;
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-    if !writable {
-        assert_eq!((status, added), (409, 409), "{error}");
-        assert!(error["error"].as_str().unwrap().contains("read-only"), "{error}");
-        assert_eq!(host.fleet.text("a.toml"), worker("a", "1s"));
-    }
 }
 
 #[tokio::test]

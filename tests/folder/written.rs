@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{echo, hourly, settled, title, undisturbed};
-use crate::support::{Host, eventually, skep, text};
+use crate::support::{Host, eventually, skep, text, web};
 
 const COMMENTED: &str = "# Our fleet.\n\n# The first one.\n[[worker]]\nname = \"a\" # its id\ncomponent = \"echo.wasm\"\ntitle = \"old\" # shown on top\n\n\
 # The second one.\n[[worker]]\nname   =   \"b\"\ncomponent = \"echo.wasm\"\n# the end\n";
@@ -129,7 +129,7 @@ fn undo_goes_back_step_by_step() {
 #[test]
 fn a_read_only_folder_answers_conflict_and_nothing_changes() {
     // Permissions do not stop root; the kernel's own file system lets nobody make a file.
-    let mut host = Host::folders(&["echo"]).flags(&["--manifests", "/sys/kernel"]);
+    let mut host = Host::folders(&["echo", "poller"]).flags(&["--manifests", "/sys/kernel"]);
     host.start();
     let refused = apply(&host, "x.toml", &echo("x", ""), &[]);
     let said = text(&refused.stderr);
@@ -139,8 +139,16 @@ fn a_read_only_folder_answers_conflict_and_nothing_changes() {
     let dry = apply(&host, "x.toml", &echo("x", ""), &["--dry-run"]);
     assert!(dry.status.success(), "what would be can be asked: {dry:?}");
     let token = host.bearer("admin.token");
-    let answer = crate::support::web::post(&host.admin, "/api/v1/apply", &token, &echo("x", ""));
-    assert_eq!(answer.status, 409, "{answer:?}");
+    let monitor = r#"{"kind": "url", "url": "https://example.com", "every": "30s"}"#;
+    for answer in [
+        web::post(&host.admin, "/api/v1/apply", &token, &echo("x", "")),
+        web::post(&host.admin, "/api/v1/monitors", &token, monitor),
+        web::put(&host.admin, "/api/v1/files/x.toml", &token, &echo("x", "")),
+    ] {
+        assert_eq!(answer.status, 409, "{answer:?}");
+        assert!(answer.body.contains("the manifests folder is read-only"), "{answer:?}");
+    }
+    assert!(host.workers().is_empty(), "nothing that isn't on disk is applied");
 }
 
 #[test]

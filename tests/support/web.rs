@@ -31,9 +31,18 @@ impl Answer {
 
 /// A POST with a body and a token.
 pub fn post(at: &str, path: &str, token: &str, body: &str) -> Answer {
+    with_body(at, "POST", path, token, body)
+}
+
+/// A PUT, as [`post`].
+pub fn put(at: &str, path: &str, token: &str, body: &str) -> Answer {
+    with_body(at, "PUT", path, token, body)
+}
+
+fn with_body(at: &str, method: &str, path: &str, token: &str, body: &str) -> Answer {
     let length = body.len().to_string();
     let headers = [("Authorization", token), ("Content-Length", &length), ("Connection", "close")];
-    let mut reader = send(at, "POST", path, &headers, body);
+    let mut reader = send(at, method, path, &headers, body);
     answer(&mut reader)
 }
 
